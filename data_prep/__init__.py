@@ -1,0 +1,1 @@
+"""Preparation of the six micro-expression databases, licensed or simulated."""

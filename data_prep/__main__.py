@@ -1,0 +1,181 @@
+"""`python -m data_prep`: check, build, inspect and simulate the databases."""
+
+import argparse
+import textwrap
+from pathlib import Path
+
+from infusenet_jax.errors import UserError, exit_with_one_line
+from infusenet_jax.protocol import DATABASES
+
+DESCRIPTION = """\
+Prepares the six micro-expression databases of CD6ME for training.
+
+With licensed databases, unpacked side by side in one folder:
+  python -m data_prep check --root DATABASES
+  python -m data_prep build --root DATABASES --out data
+  python -m data_prep inspect --data data --out sheet.png
+
+Without them, the same with simulated ones:
+  python -m data_prep simulate --out simulated --scale 0.1
+  python -m data_prep build --root simulated --out data
+"""
+
+ROOT_HELP = """\
+folder that holds the databases' folders: "CASME", "CASME II", "SAMM", "4DME", "MMEW",
+"CAS(ME)^3 part A" (any case and punctuation), each with its annotation workbook and
+its frames as they were handed out
+"""
+
+BUILD_EPILOG = """\
+Each clip's onset, apex and window apex are aligned by the onset's eyes and cropped;
+flow and strain are measured from onset to apex. Records are written for TFDS (without
+TensorFlow) to OUT/<database>/1.0.0. A finished database is not built again; an
+interrupted one is started over.
+
+Exit status: 0 all clips built, 1 some clips left out (they are listed), 2 a database
+could not be built.
+"""
+
+
+def main() -> int:
+  """Runs the command that the arguments name and returns its exit status."""
+  parser = argparse.ArgumentParser(
+    prog="python -m data_prep",
+    description=DESCRIPTION,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+  for name, (add_arguments, run, help_line, epilog) in COMMANDS.items():
+    command = commands.add_parser(
+      name,
+      help=help_line,
+      description=textwrap.dedent(help_line),
+      epilog=epilog,
+      formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(command)
+    command.set_defaults(run=run)
+  args = parser.parse_args()
+  return args.run(args)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument("--root", type=Path, required=True, help=ROOT_HELP)
+  parser.add_argument(
+    "--databases",
+    type=_database_keys,
+    metavar="KEYS",
+    help=f"only these, of {','.join(DATABASES)} (default: all that are there)",
+  )
+  parser.add_argument(
+    "--cropped",
+    action="store_true",
+    help="use the releases of cropped faces; align nothing, only resize",
+  )
+
+
+def _add_build(parser: argparse.ArgumentParser) -> None:
+  _add_source(parser)
+  parser.add_argument("--out", type=Path, required=True, help="folder for the records")
+  parser.add_argument(
+    "--size", type=_size, default=224, help="side of the crops, pixels (default 224)"
+  )
+  parser.add_argument(
+    "--face-model",
+    type=Path,
+    metavar="ONNX",
+    help="YuNet model file for OpenCV's FaceDetectorYN (default: Haar cascades)",
+  )
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument("--data", type=Path, required=True, help="what build wrote")
+  parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
+  parser.add_argument(
+    "--clips", type=int, default=4, help="clips per database (default 4)"
+  )
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+  from data_prep.simulator import command
+
+  command.add_arguments(parser)
+
+
+# The commands' modules are imported when they run: JAX and TFDS take seconds.
+def _check(args: argparse.Namespace) -> int:
+  from data_prep.check import check
+
+  return check(args.root, args.databases, args.cropped)
+
+
+def _build(args: argparse.Namespace) -> int:
+  from data_prep.build import build
+  from data_prep.summary import print_outcomes
+
+  outcomes = build(
+    args.root, args.out, args.databases, args.size, args.cropped, args.face_model
+  )
+  return print_outcomes(outcomes)
+
+
+def _inspect(args: argparse.Namespace) -> int:
+  from data_prep.inspect import inspect
+
+  return inspect(args.data, args.out, args.clips)
+
+
+def _simulate(args: argparse.Namespace) -> int:
+  from data_prep.simulator import command
+
+  return command.run(args)
+
+
+COMMANDS = {
+  "check": (
+    _add_source,
+    _check,
+    "Say what was found, what is missing and which annotation fixes apply.",
+    "Exit status: 0 all can be built, 1 some clips cannot, 2 a database cannot.",
+  ),
+  "build": (
+    _add_build,
+    _build,
+    "Write the records: aligned crops, optical flow, strain and labels.",
+    BUILD_EPILOG,
+  ),
+  "inspect": (
+    _add_inspect,
+    _inspect,
+    "Draw a contact sheet of what build wrote: frames, flow in colour, AUs.",
+    None,
+  ),
+  "simulate": (
+    _add_simulate,
+    _simulate,
+    "Write simulated databases in the licensees' folder layouts.",
+    None,
+  ),
+}
+
+
+def _database_keys(text: str) -> list[str]:
+  keys = [key.strip() for key in text.split(",")]
+  for key in keys:
+    if key not in DATABASES:
+      raise UserError(
+        f"--databases: {key!r} is no database; choose from {', '.join(DATABASES)}"
+      )
+  return keys
+
+
+def _size(text: str) -> int:
+  if not text.isdecimal() or not 32 <= int(text) <= 1024 or int(text) % 32:
+    raise UserError(
+      f"--size {text}: expected a multiple of 32 from 32 to 1024, such as 112 or 224"
+    )
+  return int(text)
+
+
+if __name__ == "__main__":
+  exit_with_one_line(main)

@@ -1,0 +1,120 @@
+"""A clip's files -> aligned crops of onset, apex and window apex."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data_prep.faces import Alignment, FaceDetector, warp, whole_frame
+from data_prep.frames import KeyFrames, read_frame
+
+
+@dataclasses.dataclass
+class Crops:
+  """One clip on its way to a record."""
+
+  keys: KeyFrames
+  alignment: Alignment
+  grey: np.ndarray  # (2, size, size) float32 in [0, 255]: onset, apex.
+  pngs: dict[str, bytes]  # Onset, apex and window apex.
+  window_apex: int
+  unreadable: list[str]  # Candidates for the window apex that were passed over.
+
+
+def load_crops(keys: KeyFrames, size: int, detector: FaceDetector) -> Crops:
+  """Reads a clip's frames, aligns them all by the onset and picks the window apex.
+
+  The window apex is the frame within 50 ms of the annotated apex, and after the onset,
+  whose crop differs most from the onset's (mean absolute difference); the apex itself
+  where there is no other.
+
+  Raises:
+    ValueError: onset or apex cannot be read, or they differ in size.
+  """
+  onset = read_frame(keys.files[keys.onset])
+  # No camera of the six is square, but the crops that some releases hold are.
+  if keys.cropped or onset.shape[0] == onset.shape[1]:
+    alignment = whole_frame(onset, size)
+  else:
+    alignment = detector.align(onset, size)
+
+  def crop(number: int) -> np.ndarray:
+    frame = read_frame(keys.files[number])
+    if frame.shape != onset.shape:
+      raise ValueError(
+        f"{keys.files[number]}: {frame.shape[1]}x{frame.shape[0]} pixels, but the"
+        f" onset has {onset.shape[1]}x{onset.shape[0]}"
+      )
+    return warp(frame, alignment.matrix, size)
+
+  first = warp(onset, alignment.matrix, size)
+  apex = crop(keys.apex)
+  window, window_apex, unreadable, largest = apex, keys.apex, [], -1.0
+  for number in keys.candidates:
+    try:
+      candidate = crop(number)
+    except ValueError as error:
+      unreadable.append(str(error))
+      continue
+    difference = cv2.norm(candidate, first, cv2.NORM_L1)
+    if difference > largest:
+      window, window_apex, largest = candidate, number, difference
+  pngs = {"onset": first, "apex": apex, "window_apex": window}
+  return Crops(
+    keys=keys,
+    alignment=alignment,
+    grey=np.stack([_grey(first), _grey(apex)]),
+    pngs={
+      name: cv2.imencode(".png", image)[1].tobytes() for name, image in pngs.items()
+    },
+    window_apex=window_apex,
+    unreadable=unreadable,
+  )
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+  """Luma in float32: rounding it to 8 bits would add noise to a sub-pixel motion."""
+  return image.astype(np.float32) @ np.array([0.114, 0.587, 0.299], np.float32)
+
+
+def stream_crops(
+  clips: list[KeyFrames], size: int, face_model: Path | None, ahead: int
+) -> Iterator[tuple[KeyFrames, Crops | ValueError]]:
+  """Every clip in order with its crops, or with the reason why there are none.
+
+  All cores decode, at most `ahead` clips in advance, so that memory stays flat.
+  OpenCV releases the interpreter's lock, so that threads are enough.
+  """
+  local = threading.local()
+
+  def load(keys: KeyFrames) -> Crops:
+    if not hasattr(local, "detector"):
+      local.detector = FaceDetector(face_model)
+    return load_crops(keys, size, local.detector)
+
+  threads = cv2.getNumThreads()
+  # The clips are the parallelism; and the cascades' results then have one order.
+  cv2.setNumThreads(1)
+  pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+  waiting = collections.deque()
+  todo = iter(clips)
+  try:
+    while True:
+      while len(waiting) < ahead and (keys := next(todo, None)):
+        waiting.append((keys, pool.submit(load, keys)))
+      if not waiting:
+        return
+      keys, future = waiting.popleft()
+      try:
+        yield keys, future.result()
+      except ValueError as error:
+        yield keys, error
+  finally:
+    pool.shutdown(cancel_futures=True)
+    cv2.setNumThreads(threads)

@@ -1,0 +1,164 @@
+"""Finding a clip's frame files in any release, and reading them without surprises."""
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data_prep.annotations import Clip
+from data_prep.layouts import Layout, Release
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+WINDOW_SECONDS = 0.05  # Half-width of the window apex's window.
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyFrames:
+  """The files that one clip's record is made of: frame number -> file."""
+
+  clip: Clip
+  cropped: bool
+  onset: int
+  apex: int
+  files: dict[int, Path]  # Onset, apex and the window apex's candidates.
+  note: str  # Which frame stands in for a missing one, or "".
+
+  @property
+  def candidates(self) -> list[int]:
+    """Frames after the onset, within 50 ms of the apex, other than the apex."""
+    return sorted(n for n in self.files if n not in (self.onset, self.apex))
+
+
+def same_name(name: str) -> tuple:
+  """A key under which `sub01` and `Sub-1` are one name, `006_1` and `0061` are two."""
+  parts = re.findall(r"\d+|[a-z]+", name.lower())
+  return tuple(int(part) if part.isdigit() else part for part in parts)
+
+
+class FrameFinder:
+  """Finds clips below one database's folder; every directory is listed once."""
+
+  def __init__(self, folder: Path, layout: Layout, cropped: bool = False):
+    """`cropped` prefers the release of cropped faces where there are several."""
+    self._layout = layout
+    self._listings: dict[Path, dict[tuple, Path]] = {}
+    self._frames: dict[Path, dict[int, Path]] = {}
+    self._releases = sorted(layout.releases, key=lambda r: r.cropped != cropped)
+    # An unpacked archive often puts a release one folder deeper.
+    self._bases = [folder, *sorted(p for p in self._list(folder).values())]
+
+  def find(self, clip: Clip) -> tuple[Release, dict[int, Path]]:
+    """The release that holds the clip and its frames, number -> file.
+
+    Raises:
+      FileNotFoundError: one line with all that was looked for.
+    """
+    looked_for = []
+    for release in self._releases:
+      for onset in dict.fromkeys((clip.onset, clip.sheet_onset)):
+        if onset is None:
+          continue
+        path = release.clip_folder(clip.number, clip.filename, onset, clip.emotion)
+        if path in looked_for:
+          continue
+        looked_for.append(path)
+        for base in self._bases:
+          found = self._resolve(base, path)
+          if found is not None and (frames := self._number_frames(found)):
+            # The other clips of this release are most likely in the same place.
+            self._bases.remove(base)
+            self._bases.insert(0, base)
+            return release, frames
+    raise FileNotFoundError(f"no frames in {' or '.join(looked_for)}")
+
+  def _resolve(self, base: Path, path: str) -> Path | None:
+    for part in path.split("/"):
+      base = self._list(base).get(same_name(part))
+      if base is None:
+        return None
+    return base
+
+  def _list(self, folder: Path) -> dict[tuple, Path]:
+    if folder not in self._listings:
+      with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+      self._listings[folder] = {same_name(name): folder / name for name in names}
+    return self._listings[folder]
+
+  def _number_frames(self, folder: Path) -> dict[int, Path]:
+    """The last number in a frame's name is its number, in every release."""
+    if folder not in self._frames:
+      frames = {}
+      for name in sorted(os.listdir(folder), reverse=True):
+        stem, suffix = os.path.splitext(name)
+        numbers = re.findall(r"\d+", stem)
+        if suffix.lower() in IMAGES and numbers and not name.startswith("."):
+          frames[int(numbers[-1])] = folder / name
+      self._frames[folder] = frames
+    return self._frames[folder]
+
+
+def key_frames(
+  clip: Clip, release: Release, frames: dict[int, Path], fps: float, cropped: bool
+) -> KeyFrames:
+  """Chooses the frames that are needed; a neighbour within 50 ms may stand in.
+
+  Raises:
+    FileNotFoundError: onset or apex is missing and so are all its neighbours.
+  """
+  reach = int(WINDOW_SECONDS * fps + 1e-6)
+  onset = _nearest(clip.onset, frames, reach, 0)
+  apex = _nearest(clip.apex, frames, reach, onset)
+  window = [n for n in range(apex - reach, apex + reach + 1) if n in frames]
+  wanted = {onset, apex, *(n for n in window if n > onset)}
+  replaced = [
+    f"{what} frame {want} is not on disk, frame {have} stands in"
+    for what, want, have in (("onset", clip.onset, onset), ("apex", clip.apex, apex))
+    if want != have
+  ]
+  return KeyFrames(
+    clip=clip,
+    cropped=cropped or release.cropped,
+    onset=onset,
+    apex=apex,
+    files={n: frames[n] for n in sorted(wanted)},
+    note="; ".join(replaced),
+  )
+
+
+def _nearest(wanted: int, frames: dict[int, Path], reach: int, first: int) -> int:
+  near = [n for n in range(wanted - reach, wanted + reach + 1) if n in frames]
+  near = [n for n in near if n >= first]
+  if not near:
+    folder = next(iter(frames.values())).parent
+    raise FileNotFoundError(
+      f"frame {wanted} is not in {folder} (frames {min(frames)} to {max(frames)})"
+    )
+  return min(near, key=lambda n: (abs(n - wanted), n))
+
+
+def read_frame(path: Path) -> np.ndarray:
+  """A frame as (H, W, 3) uint8, blue-green-red; grey frames get equal channels.
+
+  Raises:
+    ValueError: an empty, truncated or undecodable file. Decoders fill the missing
+      part of a truncated JPEG with grey, so the end mark is looked for.
+  """
+  try:
+    data = path.read_bytes()
+  except OSError as error:
+    raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+  if not data:
+    raise ValueError(f"{path}: zero bytes")
+  tail = data[-4096:]
+  if (data[:2] == b"\xff\xd8" and b"\xff\xd9" not in tail) or (
+    data[:4] == b"\x89PNG" and b"IEND" not in tail
+  ):
+    raise ValueError(f"{path}: truncated image, {len(data)} bytes")
+  image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+  if image is None:
+    raise ValueError(f"{path}: not an image that OpenCV can decode")
+  return image

@@ -1,0 +1,96 @@
+"""`python -m data_prep inspect`: a contact sheet of prepared records."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data_prep.records import VERSION
+from infusenet_jax.errors import UserError
+from infusenet_jax.protocol import AUS, DATABASES
+
+CELL = 176  # Side of a picture on the sheet, pixels.
+TEXT = 300  # Width of the column of text.
+INK = (30, 30, 30)
+
+
+def inspect(data: Path, out: Path, clips: int = 4) -> int:
+  """Writes a PNG with `clips` rows of every database in `data`.
+
+  A row shows onset, apex, window apex, flow (hue: direction, saturation: length, full
+  at 1 % of the side), strain, and text.
+
+  Raises:
+    UserError: no records there, or the picture cannot be written.
+  """
+  import tensorflow_datasets as tfds  # Slow to import; the checks above come first.
+
+  folders = {key: data / key / VERSION for key in DATABASES}
+  folders = {key: f for key, f in folders.items() if (f / "metadata.json").is_file()}
+  if not folders:
+    raise UserError(f"--data {data}: no records there; write some with `build`")
+  rows, simulated = [], False
+  for folder in folders.values():
+    source = tfds.builder_from_directory(str(folder)).as_data_source(split="all")
+    simulated |= json.loads((folder / "metadata.json").read_text())["simulated"]
+    chosen = np.unique(np.linspace(0, len(source) - 1, clips).round().astype(int))
+    rows += [_row(source[int(i)]) for i in chosen]
+  title = np.full((40, rows[0].shape[1], 3), 255, np.uint8)
+  words = "SIMULATED DATA   " if simulated else ""
+  _write(title, f"{words}onset, apex, window apex, flow, strain", 8, 27, 0.6)
+  sheet = np.concatenate([title, *rows])
+  if not out.suffix:
+    out = out.with_suffix(".png")
+  try:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    written = cv2.imwrite(str(out), sheet)
+  except (OSError, cv2.error) as error:
+    raise UserError(f"--out {out}: cannot be written ({error})") from error
+  if not written:
+    raise UserError(f"--out {out}: cannot be written")
+  print(f"{out}: {len(rows)} clips of {len(folders)} databases")
+  return 0
+
+
+def flow_colours(flow: np.ndarray) -> np.ndarray:
+  """(H, W, 2) pixels -> (H, W, 3) uint8 BGR; white where nothing moves."""
+  length = np.hypot(flow[..., 0], flow[..., 1])
+  hue = (np.degrees(np.arctan2(flow[..., 1], flow[..., 0])) % 360) / 2
+  saturation = np.clip(length / (0.01 * flow.shape[1]), 0, 1) * 255
+  hsv = np.stack([hue, saturation, np.full_like(hue, 255)], -1)
+  return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2BGR)
+
+
+def _row(record: dict) -> np.ndarray:
+  frames = [record[name][..., ::-1] for name in ("onset", "apex", "window_apex")]
+  flow = record["flow"].astype(np.float32)
+  strain = flow[..., 2] / max(float(flow[..., 2].max()), 1e-6) * 255
+  strain = np.repeat(strain.astype(np.uint8)[..., None], 3, -1)
+  pictures = [*frames, flow_colours(flow[..., :2]), strain]
+  pictures = [cv2.resize(picture, (CELL, CELL)) for picture in pictures]
+  text = np.full((CELL, TEXT, 3), 255, np.uint8)
+  positive = [str(au) for au, on in zip(AUS, record["labels"], strict=True) if on]
+  length = np.hypot(flow[..., 0], flow[..., 1])
+  lines = [
+    f"{DATABASES[_text(record['database'])]}",
+    f"{_text(record['subject'])}/{_text(record['clip'])}",
+    f"AUs {_text(record['aus']) or 'none'}",
+    f"labels {'+'.join(positive) or 'none'}",
+    f"{_text(record['emotion'])}",
+    f"frames {record['onset_frame']}, {record['apex_frame']},"
+    f" {record['window_apex_frame']} at {record['fps']:g} fps",
+    f"flow mean {length.mean():.2f}, max {length.max():.2f} px",
+    "" if record["aligned"] else "no face found: centre crop",
+  ]
+  for i, line in enumerate(lines):
+    _write(text, line.encode("ascii", "replace").decode(), 8, 20 + 20 * i, 0.42)
+  return np.concatenate([*pictures, text], 1)
+
+
+def _write(image: np.ndarray, text: str, x: int, y: int, scale: float) -> None:
+  cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, INK, 1, cv2.LINE_AA)
+
+
+def _text(value: bytes | str) -> str:
+  return value.decode() if isinstance(value, bytes) else value

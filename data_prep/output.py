@@ -1,0 +1,100 @@
+"""An output folder that never holds anything half-made."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from infusenet_jax.errors import UserError
+
+# What to call a field of the records' identity in a message.
+NAMES = {"fingerprint": "frames or annotations", "source": "simulation"}
+
+
+def digest(data: bytes) -> str:
+  """A short hash that tells contents apart."""
+  return hashlib.sha256(data).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def lock(out: Path) -> Iterator[None]:
+  """Makes the folder and keeps a second build out of it.
+
+  Raises:
+    UserError: it cannot be written, or another build is at work.
+  """
+  try:
+    out.mkdir(parents=True, exist_ok=True)
+    file = (out / ".lock").open("w")
+  except OSError as error:
+    raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
+  with file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+      raise UserError(f"--out {out}: another build is writing there") from error
+    yield
+
+
+@contextlib.contextmanager
+def unfinished(out: Path, key: str) -> Iterator[Path]:
+  """A folder to write in that becomes OUT/<key> when the block ends without error.
+
+  Raises:
+    UserError: the disk is full or cannot be written; nothing is left behind.
+  """
+  folder = out / f".building-{key}"
+  shutil.rmtree(folder, ignore_errors=True)  # What a killed build left.
+  try:
+    yield folder
+    os.replace(folder, out / key)
+  except OSError as error:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "the disk is full" if full else f"cannot be written ({error})"
+    raise UserError(f"{out}: {what}; finished databases are kept") from error
+  finally:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_finished(folder: Path, identity: dict) -> dict | None:
+  """The metadata of finished records, if they are those that would be built now.
+
+  Args:
+    folder: OUT/<key>/<version>.
+    identity: what the records depend on, part of their metadata.
+
+  Raises:
+    UserError: other records are there; the line says what differs.
+  """
+  if not folder.exists():
+    return None
+  advice = f"delete {folder} or choose another --out"
+  try:
+    have = json.loads((folder / "metadata.json").read_text())
+  except (OSError, ValueError) as error:
+    raise UserError(f"{folder}: holds no finished records; {advice}") from error
+  differ = [
+    f"{NAMES.get(field, field)} ({json.dumps(have.get(field))} there,"
+    f" {json.dumps(value)} now)"
+    for field, value in identity.items()
+    if have.get(field) != value
+  ]
+  if differ:
+    raise UserError(f"{folder}: holds other records: {', '.join(differ)}; {advice}")
+  return have
+
+
+def check_space(out: Path, clips: int, size: int) -> None:
+  """Raises UserError if the disk has no room for that many clips."""
+  need = clips * size * size * 12  # Three PNGs and three float16 planes.
+  free = shutil.disk_usage(out).free
+  if free < need:
+    raise UserError(
+      f"--out {out}: the disk has {free / 1e9:.2f} GB free, about {need / 1e9:.2f} GB"
+      " are needed; make room or choose another --out"
+    )

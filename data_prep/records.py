@@ -1,0 +1,113 @@
+"""TFDS records of one database: ArrayRecord files, written without TensorFlow.
+
+TFDS's own builder would shuffle in memory and serialise maps in an order of the day;
+writing the examples one by one keeps memory flat and the bytes the same every time.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+from tensorflow_datasets.core import example_serializer
+
+VERSION = "1.0.0"
+SPLIT = "clips"  # "all" is TFDS's word for the union of a dataset's splits.
+
+
+def record_features(size: int) -> tfds.features.FeaturesDict:
+  """What a clip's record holds; images and flow are (size, size, 3).
+
+  `flow` is u, v and optical strain in pixels of the crop, not yet scaled to [0, 1].
+  """
+
+  def image():
+    return tfds.features.Image(shape=(size, size, 3), encoding_format="png")
+
+  return tfds.features.FeaturesDict(
+    {
+      "onset": image(),
+      "apex": image(),
+      "window_apex": image(),
+      "flow": tfds.features.Tensor(shape=(size, size, 3), dtype=np.float16),
+      "labels": tfds.features.Tensor(shape=(12,), dtype=np.uint8),
+      "aus": tfds.features.Text(),
+      "emotion": tfds.features.Text(),
+      "database": tfds.features.Text(),
+      "subject": tfds.features.Text(),
+      "clip": tfds.features.Text(),
+      "onset_frame": np.int32,
+      "apex_frame": np.int32,
+      "window_apex_frame": np.int32,
+      "offset_frame": np.int32,
+      "fps": np.float32,
+      "aligned": np.bool_,
+    }
+  )
+
+
+class RecordWriter:
+  """Writes examples in the order given; `finish` makes TFDS know the folder."""
+
+  def __init__(self, folder: Path, name: str, size: int):
+    folder.mkdir(parents=True)
+    self._folder = folder
+    self._name = name
+    self._features = record_features(size)
+    self._serializer = example_serializer.ExampleSerializer(
+      self._features.get_serialized_info()
+    )
+    self._path = folder / "records"
+    self._writer = array_record_module.ArrayRecordWriter(
+      str(self._path), "group_size:1"
+    )
+    self._count = self._bytes = 0
+
+  def write(self, example: dict) -> None:
+    """Adds one example; images are given as PNG bytes."""
+    # TFDS takes encoded bytes as they are, but would decode an array's with
+    # TensorFlow.
+    example = {
+      key: io.BytesIO(value) if isinstance(value, bytes) else value
+      for key, value in example.items()
+    }
+    proto = self._serializer.get_tf_example(self._features.encode_example(example))
+    data = proto.SerializeToString(deterministic=True)
+    self._writer.write(data)
+    self._count += 1
+    self._bytes += len(data)
+
+  def finish(self, description: str, metadata: dict) -> None:
+    """Closes the file and writes features, counts and metadata beside it."""
+    self._writer.close()
+    template = tfds.core.ShardedFileTemplate(
+      data_dir=self._folder,
+      dataset_name=self._name,
+      split=SPLIT,
+      filetype_suffix="array_record",
+    )
+    self._path.rename(template.sharded_filepath(shard_index=0, num_shards=1))
+    tfds.folder_dataset.write_metadata(
+      data_dir=self._folder,
+      features=self._features,
+      version=VERSION,
+      split_infos=[
+        tfds.core.SplitInfo(
+          name=SPLIT,
+          shard_lengths=[self._count],
+          num_bytes=self._bytes,
+          filename_template=template,
+        )
+      ],
+      description=description,
+      metadata=tfds.core.MetadataDict(metadata),
+      check_data=False,  # It would read the records with TensorFlow.
+    )
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    if self._writer.is_open():
+      self._writer.close()

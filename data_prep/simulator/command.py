@@ -1,0 +1,107 @@
+"""`python -m data_prep simulate`: flags, and the summary at the end."""
+
+import argparse
+from pathlib import Path
+
+from data_prep.layouts import LAYOUTS
+from data_prep.simulator.population import DATABASES, PlannedClip, positives
+from data_prep.simulator.writer import DONE, Parameters, simulate
+from infusenet_jax.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the flags of `simulate`."""
+  default = Parameters()
+  parser.add_argument(
+    "--out", type=Path, required=True, help="folder for the databases; new or empty"
+  )
+  parser.add_argument(
+    "--scale",
+    type=float,
+    default=default.scale,
+    help="share of the published number of clips, e.g. 0.15 for a first try"
+    " (default: 1, which is 2,031 clips)",
+  )
+  parser.add_argument("--seed", type=int, default=default.seed, help="default: 0")
+  parser.add_argument(
+    "--frames",
+    choices=("all", "key"),
+    default=default.frames,
+    help="key: only onset, apex, 50 ms about the apex and offset (default: all)",
+  )
+  parser.add_argument(
+    "--nuisance",
+    type=float,
+    default=default.nuisance,
+    help="strength of head motion, light changes, noise and compression; 0: none"
+    " (default: 1)",
+  )
+  parser.add_argument(
+    "--labels",
+    choices=("statistics", "balanced"),
+    default=default.labels,
+    help="statistics: the AU patterns of the licensed databases; balanced: one or two"
+    " AUs a clip, each AU equally often, for demonstrations (default: statistics)",
+  )
+  parser.add_argument(
+    "--databases",
+    default=",".join(DATABASES),
+    help=f"comma-separated, of {','.join(DATABASES)} (default: all)",
+  )
+
+
+def run(args: argparse.Namespace) -> int:
+  """Simulates and prints what was written. Returns the exit status."""
+  plan = simulate(args.out, _parameters(args))
+  print(_summary(plan))
+  print(
+    f"Simulated databases ({args.labels} labels, nuisance {args.nuisance:g}, seed"
+    f" {args.seed}) in {args.out}; {DONE} says how they were made."
+  )
+  return 0
+
+
+def _parameters(args: argparse.Namespace) -> Parameters:
+  chosen = [key.strip() for key in args.databases.split(",") if key.strip()]
+  unknown = [key for key in chosen if key not in DATABASES]
+  if unknown or not chosen:
+    raise UserError(
+      f"--databases={args.databases}: {', '.join(unknown) or 'nothing'} is not one of"
+      f" {', '.join(DATABASES)}"
+    )
+  if not 0 < args.scale <= 1:
+    raise UserError(f"--scale={args.scale:g}: give a number above 0 and up to 1")
+  if not 0 <= args.nuisance <= 3:
+    raise UserError(f"--nuisance={args.nuisance:g}: give a number from 0 to 3")
+  if args.seed < 0:
+    raise UserError(f"--seed={args.seed}: give a whole number from 0")
+  return Parameters(
+    seed=args.seed,
+    scale=args.scale,
+    nuisance=args.nuisance,
+    frames=args.frames,
+    labels=args.labels,
+    databases=tuple(key for key in DATABASES if key in chosen),
+  )
+
+
+def _summary(plan: dict[str, list[PlannedClip]]) -> str:
+  """Clips, subjects and positives per AU of each database, as a text table."""
+  counts = {key: positives(clips) for key, clips in plan.items()}
+  rows = [["database", "clips", "subjects", *(f"AU{au}" for au in _aus(counts))]]
+  for key, clips in plan.items():
+    subjects = len({clip.subject for clip in clips})
+    rows.append([LAYOUTS[key].folders[0], len(clips), subjects, *counts[key].values()])
+  rows.append(["all", *(sum(column) for column in list(zip(*rows[1:], strict=True))[1:])])
+  widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
+  return "\n".join(
+    "  ".join(
+      str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
+      for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    )
+    for row in rows
+  )
+
+
+def _aus(counts: dict[str, dict[int, int]]) -> tuple[int, ...]:
+  return tuple(next(iter(counts.values())))

@@ -1,0 +1,294 @@
+"""Films one planned clip: a subject's portrait, warped, lit and put through a camera."""
+
+import dataclasses
+import functools
+import math
+
+import cv2
+import numpy as np
+
+from data_prep.simulator import action_units, face
+from data_prep.simulator.camera import Camera, camera_of
+from data_prep.simulator.identity import Identity, draw_identity, linear
+from data_prep.simulator.motion import COARSE, Placement, Pose, Warp
+from data_prep.simulator.nuisance import draw_nuisance
+from data_prep.simulator.population import DATABASES, INTENSITY, PlannedClip
+
+CROP_EYES = 0.35 * 224  # Distance between the pupils in a 224 px crop, pixels.
+_EYE_BOX = (0.90, 0.30)  # Half size of the part of the face that holds both eyes.
+_MOVING = 0.1  # Pixels in a 224 px crop from which a point counts as moving.
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+  """What really moved from onset to the annotated apex, in frame coordinates.
+
+  au_flow and total_flow: (h, w, 2) float16, pixels of the frame, u right, v down;
+  sample [i, j] belongs to the frame's pixel (left + j * step, top + i * step), which
+  may be a half-pixel. moving: (h, w) bool, where the AUs move a 224 px crop by 0.1 px.
+  """
+
+  au_flow: np.ndarray
+  total_flow: np.ndarray
+  moving: np.ndarray
+  left: float
+  top: float
+  step: int
+
+
+class Studio:
+  """One subject before their database's camera. Draws the portrait once."""
+
+  def __init__(self, database: str, number: int, seed: int):
+    self.camera: Camera = camera_of(database, number)
+    rng = np.random.default_rng((seed, DATABASES.index(database), number, 4))
+    self.identity: Identity = draw_identity(rng, self.camera.skin, self.camera.fair)
+    self.placement = self._place(rng)
+    tilt = rng.normal(0, 0.06, 2)
+    light = self.camera.lighting
+    direction = np.asarray(light.direction) + (*tilt, 0)
+    light = dataclasses.replace(light, direction=tuple(direction))
+    blur = self.camera.blur * face.PIXELS / self.placement.scale
+    self.portrait = face.draw_portrait(self.identity, light, rng, blur)
+    self.warp = Warp(self.placement, self.portrait, self.camera.size)
+    self.background = self._background(rng)
+    self.vignette = self._vignette()
+    if not self.camera.colour:
+      self._to_grey()
+
+  def _place(self, rng: np.random.Generator) -> Placement:
+    height, width = self.camera.size
+    scale = self.camera.eyes * float(rng.uniform(0.95, 1.05))
+    # The eyes stand so high that crown and chin fit into the frame.
+    centre_y = 0.5 * height - (self.identity.chin - self.identity.crown) / 2 * scale
+    centre = (width * (0.5 + rng.normal(0, 0.015)), centre_y + rng.normal(0, 4))
+    return Placement(tuple(float(v) for v in centre), scale, float(rng.normal(0, 0.03)))
+
+  def _background(self, rng: np.random.Generator) -> np.ndarray:
+    """Wall and clothes (H, W, 3), linear light."""
+    height, width = self.camera.size
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    fall = 1 + rng.normal(0, 0.12) * (x / width - 0.5) - 0.15 * (y / height - 0.5)
+    stains = rng.standard_normal((12, 16)).astype(np.float32)
+    fall += 0.03 * cv2.resize(stains, (width, height), interpolation=cv2.INTER_CUBIC)
+    image = linear(np.array(self.camera.wall)).astype(np.float32) * fall[..., None]
+    u, v = self.placement.to_face(x, y)
+    # Shoulders: a slope from the neck, and cloth with folds.
+    top = self.identity.chin + 0.38 + 0.10 * np.abs(u) + 0.5 * np.maximum(
+      np.abs(u) - 1.5, 0
+    ) ** 2
+    top -= 0.12 * np.exp(-0.5 * ((np.abs(u) - 0.68) / 0.14) ** 2)
+    cloth = linear(rng.uniform(25, 215) + rng.normal(0, 18, 3).clip(-25, 40))
+    folds = rng.standard_normal((6, 30)).astype(np.float32)
+    folds = cv2.resize(folds, (width, height), interpolation=cv2.INTER_CUBIC)
+    weave = cv2.GaussianBlur(
+      rng.standard_normal((height, width), np.float32), (0, 0), 1
+    )
+    shade = (1 + 0.08 * folds + 0.12 * weave) * (1 - 0.1 * np.abs(u))
+    mask = face.smooth_step(v - top, -0.015, 0.015)[..., None]
+    image += mask * (cloth.astype(np.float32) * shade[..., None] - image)
+    return image.astype(np.float32)
+
+  def _vignette(self) -> np.ndarray:
+    height, width = self.camera.size
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    radius = np.hypot((x / width - 0.5), (y / height - 0.5)) / np.hypot(0.5, 0.5)
+    return (1 - self.camera.vignette * radius**2).astype(np.float32)
+
+  def _to_grey(self) -> None:
+    weights = np.array((0.3, 0.55, 0.15), np.float32)
+    self.portrait = dataclasses.replace(
+      self.portrait, skin=self.portrait.skin @ weights, eyes=self.portrait.eyes @ weights
+    )
+    self.background = self.background @ weights
+
+
+class Film:
+  """One clip in a studio: `frame(n)` for any of its frames, and `truth()`."""
+
+  def __init__(self, clip: PlannedClip, studio: Studio, nuisance: float):
+    self.clip, self.studio = clip, studio
+    rng = np.random.default_rng((*clip.seed, 5))
+    self.nuisance = draw_nuisance(rng, studio.camera, nuisance)
+    sit = rng.normal(0, 1, 6) * (0.02, 0.02, 0.004, 0.012, 0.02, 0.02)
+    self.sitting = Pose(*sit.tolist())
+    self.skew = float(rng.uniform(0.8, 1.3))
+    self.rest = float(rng.uniform(0.0, 0.3))
+    self.blink_at = float(rng.uniform(0, clip.offset - clip.onset))
+    self.field, self.lines = self._face_motion()
+    self._prepare_light()
+
+  # -- Motion --------------------------------------------------------------
+
+  def _face_motion(self) -> tuple[np.ndarray, np.ndarray]:
+    """At the apex: displacement (h, w, 2), darkening by wrinkles (h, w)."""
+    who = self.studio.identity
+    x, _ = face.grid(action_units.STEP)
+    field, lines = np.zeros((*x.shape, 2), np.float32), np.zeros(x.shape, np.float32)
+    for shown in self.clip.shown:
+      for side, peak in ((-1, shown.left), (1, shown.right)):
+        if not peak:
+          continue
+        field += peak / CROP_EYES * action_units.displacement(shown.au, who, side)
+        deeper = action_units.wrinkles(shown.au, who, side)
+        if deeper is not None:
+          lines += 0.05 * peak * deeper
+    longest = CROP_EYES * np.linalg.norm(field, axis=-1).max()
+    if longest > INTENSITY[1]:
+      field *= INTENSITY[1] / longest
+    return field, np.minimum(lines, 0.3)
+
+  def intensity(self, frame: int) -> float:
+    """Share of the apex's motion shown in a frame, in [0, 1]: 0 at the onset."""
+    clip = self.clip
+    if frame <= clip.true_apex:
+      t = (frame - clip.onset) / (clip.true_apex - clip.onset)
+      return _ease(t**self.skew)
+    t = (frame - clip.true_apex) / max(clip.offset - clip.true_apex, 1)
+    return 1 - (1 - self.rest) * _ease(t**self.skew)
+
+  def _moved(self, frame: int) -> np.ndarray | None:
+    """Displacement (h, w, 2) by all muscles in a frame."""
+    field = self.intensity(frame) * self.field
+    if self.clip.blink:
+      # A blink closes in 0.1 s and opens in 0.15 s.
+      t = (frame - self.clip.onset - self.blink_at) / self.clip.fps
+      closed = math.exp(-0.5 * (t / (0.05 if t < 0 else 0.075)) ** 2)
+      for side in face.SIDES:
+        lid = action_units.displacement(45, self.studio.identity, side)
+        field = field + closed * self.clip.blink / CROP_EYES * lid
+    return field if field.any() else None
+
+  def _pose(self, frame: int) -> Pose:
+    return self.sitting + self.nuisance.pose(self._time(frame))
+
+  def _time(self, frame: int) -> float:
+    return (frame - self.clip.onset) / self.clip.fps
+
+  # -- Light ---------------------------------------------------------------
+
+  def _prepare_light(self) -> None:
+    """Relative change of light by direction, over the box, at the onset's pose."""
+    warp = self.studio.warp
+    at = warp.full(warp.neutral(self._pose(self.clip.onset)))
+    relight = cv2.remap(self.studio.portrait.relight, *at, cv2.INTER_LINEAR)
+    self.relight = cv2.split(relight)
+
+  # -- Pictures ------------------------------------------------------------
+
+  def frame(self, number: int) -> np.ndarray:
+    """A frame (H, W) or (H, W, 3) uint8, colours in OpenCV's order, BGR."""
+    camera, clip = self.studio.camera, self.clip
+    light = self._linear(number)
+    gain = self.nuisance.gain(self._time(number), len(light))
+    level = self.studio.vignette * gain[:, None]
+    light = cv2.multiply(light, _planes(level, light), dst=light)
+    if self.nuisance.noise:
+      spread = cv2.sqrt(camera.shot_noise * light + camera.read_noise**2)
+      rng = np.random.default_rng((*clip.seed, 6, number))
+      noise = cv2.multiply(spread, _noise(rng, light), dst=spread)
+      light = cv2.scaleAdd(noise, self.nuisance.noise, light)
+    light *= 4095
+    step = np.clip(light, 0, 4095, out=light).astype(np.uint16)
+    picture = np.take(_tone(camera), step)
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if camera.colour else picture
+
+  def _linear(self, number: int) -> np.ndarray:
+    """Linear light (H, W, 3) or (H, W) before the camera."""
+    studio, warp = self.studio, self.studio.warp
+    top, bottom, left, right = warp.box
+    neutral = warp.neutral(self._pose(number))
+    head_at = warp.full(neutral)
+    moved = self._moved(number)
+    face_at = head_at if moved is None else warp.full(warp.canvas(neutral, moved))
+    person = cv2.remap(studio.portrait.skin, *face_at, cv2.INTER_LINEAR)
+    behind = 1 - cv2.remap(studio.portrait.cover, *face_at, cv2.INTER_LINEAR)
+    shade = self._shade(number, face_at)
+    if shade is not None:
+      person = cv2.multiply(person, _planes(shade, person), dst=person)
+    image = studio.background.copy()
+    box = np.ascontiguousarray(image[top:bottom, left:right])
+    self._show_eyes(box, head_at)
+    box = cv2.multiply(box, _planes(behind, box), dst=box)
+    image[top:bottom, left:right] = cv2.add(box, person, dst=box)
+    return image
+
+  def _shade(self, number: int, face_at) -> np.ndarray | None:
+    """Factor (h, w) on the light of the head: changed lamps, wrinkles; None: 1."""
+    shade = None
+    added = self.nuisance.added_light(self._time(number))
+    if added.any():
+      right, down = self.relight
+      shade = 1 + cv2.addWeighted(right, added[0], down, added[1], 0)
+    lines = self.intensity(number) * self.lines
+    if lines.any():
+      at = tuple(v / action_units.STEP for v in face_at)
+      dark = 1 - cv2.remap(lines, *at, cv2.INTER_LINEAR)
+      shade = dark if shade is None else shade * dark
+    return shade
+
+  def _show_eyes(self, box: np.ndarray, head_at) -> None:
+    """Puts the eyeballs, which follow the head alone, behind the skin."""
+    place = self.studio.placement
+    x, y = place.to_frame(*(np.array(s) for s in ((-1, 1, -1, 1), (-1, -1, 1, 1))))
+    width, height = (place.scale * half for half in _EYE_BOX)
+    x, y = x.mean() - self.studio.warp.box[2], y.mean() - self.studio.warp.box[0]
+    rows = slice(max(0, int(y - height)), int(y + height))
+    columns = slice(max(0, int(x - width)), int(x + width))
+    at = tuple(v[rows, columns] for v in head_at)
+    box[rows, columns] = cv2.remap(self.studio.portrait.eyes, *at, cv2.INTER_LINEAR)
+
+  def truth(self) -> Truth:
+    """Motion from the onset to the annotated apex; see `Truth`."""
+    warp, clip = self.studio.warp, self.clip
+    start, end = (warp.neutral(self._pose(n)) for n in (clip.onset, clip.apex))
+    first = warp.canvas(start, self._moved(clip.onset))
+    total = warp.flow(first, warp.canvas(end, self._moved(clip.apex)))
+    still = warp.canvas(start, self.intensity(clip.apex) * self.field)
+    own = warp.flow(warp.canvas(start, None), still)
+    skin = cv2.remap(
+      self.studio.portrait.cover,
+      *(v[::COARSE, ::COARSE] for v in warp.full(start)),
+      cv2.INTER_LINEAR,
+    )
+    own *= skin[..., None]
+    crop_scale = CROP_EYES / self.studio.placement.scale
+    moving = crop_scale * np.linalg.norm(own, axis=-1) > _MOVING
+    half = (COARSE - 1) / 2
+    return Truth(
+      own[::2, ::2].astype(np.float16),
+      total[::2, ::2].astype(np.float16),
+      moving[::2, ::2],
+      left=warp.box[2] + half,
+      top=warp.box[0] + half,
+      step=2 * COARSE,
+    )
+
+
+def _ease(t: float) -> float:
+  return float(0.5 - 0.5 * np.cos(np.pi * min(max(t, 0.0), 1.0)))
+
+
+@functools.cache
+def _tone(camera: Camera) -> np.ndarray:
+  return camera.tone()
+
+
+@functools.cache
+def _noise_bank(channels: int) -> np.ndarray:
+  rng = np.random.default_rng(20250)
+  return np.squeeze(rng.standard_normal((768, 1280, channels), np.float32))
+
+
+def _noise(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
+  """White noise of the shape of `like`: a piece, at random, of noise drawn once."""
+  bank = _noise_bank(1 if like.ndim == 2 else like.shape[2])
+  height, width = like.shape[:2]
+  top = int(rng.integers(0, bank.shape[0] - height))
+  left = int(rng.integers(0, bank.shape[1] - width))
+  return bank[top : top + height, left : left + width]
+
+
+def _planes(plane: np.ndarray, like: np.ndarray) -> np.ndarray:
+  """`plane` (H, W) as often as `like` has channels; far faster than broadcasting."""
+  return plane if like.ndim == 2 else cv2.merge([plane] * like.shape[2])

@@ -1,0 +1,99 @@
+"""Annotation workbooks of simulated clips, in each database's columns and spelling."""
+
+import datetime
+import io
+import re
+import zipfile
+
+import numpy as np
+import openpyxl
+
+from data_prep.layouts import Layout, find_columns
+from data_prep.simulator.population import PlannedClip
+
+_EPOCH = datetime.datetime(2025, 1, 1)
+
+
+def workbook_bytes(clips: list[PlannedClip], layout: Layout) -> bytes:
+  """An .xlsx file of one database's clips, the same bytes for the same clips."""
+  book = openpyxl.Workbook()
+  book.properties.created = _EPOCH
+  sheet = book.active
+  sheet.title = "Sheet1"
+  if layout.header_row > 1:
+    sheet.cell(1, 1, f"{layout.folders[0]}: simulated data, no real person")
+  for column, title in enumerate(layout.header, 1):
+    sheet.cell(layout.header_row, column, title)
+  columns = find_columns(layout.header)
+  for row, clip in enumerate(clips, layout.header_row + 1):
+    fields = {
+      "subject": _subject_cell(clip),
+      "filename": clip.filename,
+      "onset": clip.onset,
+      "apex": clip.apex,
+      "offset": clip.offset,
+      "aus": _cell(au_text(clip)),
+      "emotion": clip.emotion,
+    }
+    for field, value in fields.items():
+      sheet.cell(row, columns[field] + 1, value)
+    for title, value in _extras(clip, layout).items():
+      sheet.cell(row, layout.header.index(title) + 1, value)
+  stream = io.BytesIO()
+  book.save(stream)
+  return _without_dates(stream.getvalue())
+
+
+def au_text(clip: PlannedClip) -> str:
+  """The AUs of a clip as that database's coders write them.
+
+  A letter before a number is the side, one after it the intensity; 4DME marks AUs
+  that its coders were unsure of with (k); CASME II writes ? for none.
+  """
+  rng = np.random.default_rng((*clip.seed, 7))
+  parts = []
+  for shown in sorted(clip.shown, key=lambda shown: shown.au):
+    text = f"{shown.letter}{shown.au}"
+    if clip.database == "fourd":
+      text = f"AU{shown.au}" + ("(k)" if shown.au in clip.unsure else "")
+    elif clip.database in ("samm", "casme3a") and rng.random() < 0.15:
+      text += "ABC"[int(rng.integers(3))]
+    parts.append(text)
+  if not parts:
+    return "?" if clip.database == "casme2" else ""
+  return (" + " if clip.database == "samm" else "+").join(parts)
+
+
+def _cell(text: str) -> str | int | None:
+  """A cell as Excel keeps it: a lone number is a number."""
+  return int(text) if text.isdecimal() else text or None
+
+
+def _subject_cell(clip: PlannedClip) -> str | int:
+  return clip.number if clip.database == "casme" else clip.subject
+
+
+def _extras(clip: PlannedClip, layout: Layout) -> dict[str, str | int]:
+  """Columns that only one database has."""
+  if clip.database == "samm":
+    length = clip.offset - clip.onset + 1
+    micro = "Micro - 1/2" if length <= 100 else "Macro"
+    return {"Inducement Code": 1, "Duration": length, "Micro": micro}
+  positive = set(clip.labels) | set(clip.unsure)
+  return {title: int(int(title[2:]) in positive) for title in layout.au_columns}
+
+
+def _without_dates(data: bytes) -> bytes:
+  """The same .xlsx with all of its time stamps set to a fixed one."""
+  stream = io.BytesIO()
+  with (
+    zipfile.ZipFile(io.BytesIO(data)) as old,
+    zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new,
+  ):
+    for name in old.namelist():
+      content = old.read(name)
+      if name == "docProps/core.xml":
+        stamp = rb"\g<1>" + _EPOCH.isoformat().encode() + b"Z<"
+        content = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*<", stamp, content)
+      new.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+  return stream.getvalue()

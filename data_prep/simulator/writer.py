@@ -1,0 +1,208 @@
+"""Writes simulated databases to disk, in the layouts that licensees have.
+
+While it works, ROOT/SIMULATED.partial.json holds the parameters; the last step renames
+it to SIMULATED.json. A clip is finished when its truth file is there, so a run that
+was stopped goes on where it was.
+"""
+
+import concurrent.futures
+import dataclasses
+import itertools
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from data_prep.layouts import LAYOUTS
+from data_prep.simulator.population import PlannedClip, plan_database
+from data_prep.simulator.workbooks import workbook_bytes
+from infusenet_jax.errors import UserError
+
+VERSION = 1  # Raised whenever the same parameters would give other files.
+DONE, PARTIAL = "SIMULATED.json", "SIMULATED.partial.json"
+WINDOW = 0.05  # Seconds about the annotated apex that `--frames key` keeps.
+DENSEST = 100  # Frames per second of that window; faster cameras are thinned.
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+  """What a simulation is made from, as SIMULATED.json holds it."""
+
+  seed: int = 0
+  scale: float = 1.0
+  nuisance: float = 1.0
+  frames: str = "all"  # Or "key".
+  labels: str = "statistics"  # Or "balanced".
+  databases: tuple[str, ...] = tuple(LAYOUTS)
+  version: int = VERSION
+
+
+def simulate(
+  root: Path, parameters: Parameters, workers: int | None = None
+) -> dict[str, list[PlannedClip]]:
+  """Writes the databases below `root`, or what is missing of them; returns the plan.
+
+  Raises:
+    UserError: `root` holds something else, or a simulation with other parameters, or
+      it cannot be written.
+  """
+  plan = {
+    key: plan_database(
+      key, parameters.scale, parameters.seed, parameters.labels, parameters.nuisance
+    )
+    for key in parameters.databases
+  }
+  if _claim(root, parameters):
+    return plan
+  try:
+    _write_clips(root, plan, parameters, workers)
+    for key, clips in plan.items():
+      path = root / LAYOUTS[key].folders[0] / LAYOUTS[key].workbooks[0]
+      path.write_bytes(workbook_bytes(clips, LAYOUTS[key]))
+    os.replace(root / PARTIAL, root / DONE)
+  except OSError as error:
+    raise UserError(
+      f"{error.filename or root}: cannot be written ({error.strerror}); make room or"
+      " choose another --out, then run it again: finished clips are kept"
+    ) from error
+  return plan
+
+
+def _claim(root: Path, parameters: Parameters) -> bool:
+  """Whether `root` is already finished; otherwise marks it as being written."""
+  wanted = json.loads(json.dumps(dataclasses.asdict(parameters)))
+  for name in (DONE, PARTIAL):
+    path = root / name
+    if not path.exists():
+      continue
+    try:
+      found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+      raise UserError(
+        f"{path}: not readable as JSON ({error}); delete {root} and simulate again"
+      ) from error
+    other = [
+      f"{field} {found.get(field)!r}, now {value!r}"
+      for field, value in wanted.items()
+      if found.get(field) != value
+    ]
+    if other:
+      raise UserError(
+        f"{path}: simulated with other parameters ({'; '.join(other)}); give the same"
+        " ones, delete the folder, or choose another --out"
+      )
+    return name == DONE
+  if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    raise UserError(
+      f"{root}: exists and was not written by simulate (no {DONE}); choose an empty or"
+      " new folder as --out"
+    )
+  try:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / PARTIAL).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+  except OSError as error:
+    raise UserError(
+      f"{root}: cannot be written ({error.strerror}); choose another --out"
+    ) from error
+  return False
+
+
+def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> None:
+  """Every clip that is not finished, subject by subject, the large ones first."""
+  clips = [
+    clip
+    for clips in plan.values()
+    for clip in clips
+    if not truth_path(root, clip).exists()
+  ]
+  groups = [
+    list(group) for _, group in itertools.groupby(clips, lambda c: (c.database, c.number))
+  ]
+  groups.sort(key=lambda group: -sum(len(_kept(clip, parameters)) for clip in group))
+  workers = workers or len(os.sched_getaffinity(0))
+  jobs = [(root, group, parameters) for group in groups]
+  with tqdm(total=len(clips), desc="simulate", unit="clip", smoothing=0.05) as bar:
+    if workers == 1 or len(jobs) < 2:
+      for job in jobs:
+        for _ in write_subject(*job):
+          bar.update()
+      return
+    # Fresh processes: forking one that runs JAX's threads could lock up.
+    context = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _leave_interrupts)
+    try:
+      futures = [pool.submit(_count_written, *job) for job in jobs]
+      for future in concurrent.futures.as_completed(futures):
+        bar.update(future.result())
+    except BaseException:
+      # What is half done is not worth waiting for: it is done again next time.
+      for worker in set(multiprocessing.active_children()) - before:
+        worker.terminate()
+      raise
+    finally:
+      pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+  """Ctrl-C is for the parent, which ends the workers."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _count_written(*job) -> int:
+  return sum(1 for _ in write_subject(*job))
+
+
+def write_subject(
+  root: Path, clips: list[PlannedClip], parameters: Parameters
+) -> Iterator[PlannedClip]:
+  """Films the clips of one subject and yields each when it is on disk."""
+  from data_prep.simulator.rendering import Film, Studio
+
+  cv2.setNumThreads(1)  # The processes share the cores already.
+  studio = Studio(clips[0].database, clips[0].number, parameters.seed)
+  for clip in clips:
+    film = Film(clip, studio, parameters.nuisance)
+    layout = LAYOUTS[clip.database]
+    release = layout.releases[0]
+    folder = root / layout.folders[0]
+    folder /= release.clip_folder(clip.number, clip.filename, clip.onset, clip.emotion)
+    folder.mkdir(parents=True, exist_ok=True)
+    for frame in _kept(clip, parameters):
+      quality = [cv2.IMWRITE_JPEG_QUALITY, film.nuisance.quality]
+      _, data = cv2.imencode(".jpg", film.frame(frame), quality)
+      name = release.frame_name(clip.number, clip.filename, frame)
+      (folder / name).write_bytes(data)
+    _write_truth(truth_path(root, clip), film)
+    yield clip
+
+
+def _kept(clip: PlannedClip, parameters: Parameters) -> list[int]:
+  """The frame numbers of a clip that are written."""
+  if parameters.frames == "all":
+    return list(range(clip.onset, clip.offset + 1))
+  step = max(1, round(clip.fps / DENSEST))
+  reach = int(WINDOW * clip.fps + 1e-9) // step
+  window = {clip.apex + step * k for k in range(-reach, reach + 1)}
+  kept = {f for f in window if clip.onset <= f <= clip.offset}
+  return sorted(kept | {clip.onset, clip.offset})
+
+
+def truth_path(root: Path, clip: PlannedClip) -> Path:
+  """Where a clip's truth lies; only evaluation may read it."""
+  return root / "truth" / clip.database / f"{clip.folder_key}.npz"
+
+
+def _write_truth(path: Path, film) -> None:
+  truth = film.truth()
+  path.parent.mkdir(parents=True, exist_ok=True)
+  temporary = path.with_suffix(f".{os.getpid()}.tmp")
+  with open(temporary, "wb") as stream:
+    np.savez_compressed(stream, **dataclasses.asdict(truth))
+  os.replace(temporary, path)

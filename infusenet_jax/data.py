@@ -1,0 +1,180 @@
+"""Prepared TFDS records -> arrays in memory -> batches of static shape."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import grain
+import numpy as np
+from tqdm import tqdm
+
+from infusenet_jax.errors import UserError
+from infusenet_jax.protocol import DATABASES
+
+FRAMES = ("onset", "apex", "window_apex")
+_NAMES = ("database", "subject", "clip", "aus", "emotion")
+
+
+@dataclass(frozen=True)
+class Clips:
+  """All clips of one or several databases, decoded once.
+
+  Attributes:
+    flow: (N, H, W, 3) float16: u, v, strain, each scaled to [0, 1] per clip.
+    onset, apex, window_apex: (N, H, W, 3) uint8 RGB.
+    labels: (N, 12) uint8, in the order of `protocol.AUS`.
+    database, subject, clip, aus, emotion: (N,) text.
+    simulated: whether any of them was drawn by the simulator.
+  """
+
+  flow: np.ndarray
+  onset: np.ndarray
+  apex: np.ndarray
+  window_apex: np.ndarray
+  labels: np.ndarray
+  database: np.ndarray
+  subject: np.ndarray
+  clip: np.ndarray
+  aus: np.ndarray
+  emotion: np.ndarray
+  simulated: bool
+
+  def __len__(self) -> int:
+    return len(self.labels)
+
+
+def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
+  """The databases that have finished records in `data_dir`, in the protocol's order."""
+  found = {}
+  for key in DATABASES:
+    versions = sorted(Path(data_dir).glob(f"{key}/*/dataset_info.json"))
+    if versions:
+      found[key] = versions[-1].parent
+  return found
+
+
+def count_clips(data_dir: str | Path) -> int:
+  """How many clips the records in `data_dir` hold, without reading them."""
+  infos = (
+    json.loads((folder / "dataset_info.json").read_text())
+    for folder in prepared_databases(data_dir).values()
+  )
+  return sum(
+    int(length)
+    for info in infos
+    for split in info["splits"]
+    for length in split["shardLengths"]
+  )
+
+
+def load_clips(
+  data_dir: str | Path, image_size: int, databases: Sequence[str] | None = None
+) -> Clips:
+  """Reads the records of `databases` (default: all there are), resized to `image_size`.
+
+  Raises:
+    UserError: where `data_dir` holds no records, or not those of a database asked for.
+  """
+  found = prepared_databases(data_dir)
+  if not found:
+    raise UserError(
+      f"config.data_dir={data_dir}: no prepared records found there (looked for "
+      f"{next(iter(DATABASES))}/1.0.0/dataset_info.json and so on); make them with "
+      "`python -m data_prep build --root DATABASES --out DIR`, or leave "
+      "config.data_dir empty to use simulated databases"
+    )
+  missing = [key for key in databases or () if key not in found]
+  if missing:
+    raise UserError(
+      f"config.data_dir={data_dir}: no records of {', '.join(missing)} (found "
+      f"{', '.join(found)}); build them with `python -m data_prep build`"
+    )
+  parts = [_load_database(found[key], image_size) for key in databases or found]
+  columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+  return Clips(**columns | {"simulated": bool(columns["simulated"].any())})
+
+
+def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
+  import tensorflow_datasets as tfds  # Slow to import, and only reading needs it.
+
+  try:
+    builder = tfds.builder_from_directory(str(folder))
+    source = builder.as_data_source(split="all")
+    records = grain.MapDataset.source(source).map(lambda r: _to_arrays(r, image_size))
+    threads = grain.ReadOptions(num_threads=4, prefetch_buffer_size=16)
+    bar = tqdm(
+      records.to_iter_dataset(threads),
+      total=len(source),
+      desc=f"reading {folder.parent.name}",
+      unit="clip",
+      delay=3,
+    )
+    clips = list(bar)
+  except (OSError, ValueError, KeyError, RuntimeError) as error:
+    raise UserError(
+      f"{folder}: these records cannot be read ({str(error).splitlines()[0]}); delete "
+      "the folder and run `python -m data_prep build` again"
+    ) from error
+  columns = {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}
+  simulated = (builder.info.metadata or {}).get("simulated", False)
+  return columns | {"simulated": np.full(len(clips), simulated)}
+
+
+def _to_arrays(record: dict, image_size: int) -> dict[str, np.ndarray]:
+  clip = {name: _resize(record[name], image_size) for name in FRAMES}
+  flow = _resize(record["flow"].astype(np.float32), image_size)
+  clip["flow"] = min_max(flow).astype(np.float16)
+  clip["labels"] = record["labels"]
+  return clip | {name: np.array(_text(record[name])) for name in _NAMES}
+
+
+def min_max(flow: np.ndarray) -> np.ndarray:
+  """Scales each channel of one clip's flow (H, W, 3) to [0, 1]; a constant one to 0."""
+  low, high = flow.min((0, 1)), flow.max((0, 1))
+  return (flow - low) / np.where(high > low, high - low, 1)
+
+
+def _resize(image: np.ndarray, size: int) -> np.ndarray:
+  if image.shape[0] == size:
+    return image
+  shrinks = size < image.shape[0]
+  return cv2.resize(
+    image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+  )
+
+
+def _text(value: bytes | str) -> str:
+  return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def epoch_batches(
+  clips: np.ndarray, batch_size: int, seed: Sequence[int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """One epoch over the clip numbers `clips` (N,) in an order drawn from `seed`.
+
+  Yields (numbers (batch_size,), weights (batch_size,)). The last batch is filled up
+  with other clips of the epoch at weight 0: they add nothing to the loss, and batch
+  statistics are always over `batch_size` real clips. The order depends on `seed`
+  alone, so a resumed run needs no iterator state.
+  """
+  order = np.random.default_rng(seed).permutation(clips)
+  for start in range(0, len(order), batch_size):
+    numbers = order[start : start + batch_size]
+    weights = np.zeros(batch_size, np.float32)
+    weights[: len(numbers)] = 1
+    yield np.resize(np.concatenate([numbers, order]), batch_size), weights
+
+
+def sequential_batches(
+  clips: np.ndarray, batch_size: int
+) -> Iterator[tuple[np.ndarray, int]]:
+  """Clip numbers in order, for evaluation: (numbers (batch_size,), how many count).
+
+  The last batch repeats its last clip, which leaves a minimum and maximum over the
+  batch (the published gate) as they are.
+  """
+  for start in range(0, len(clips), batch_size):
+    numbers = clips[start : start + batch_size]
+    yield np.pad(numbers, (0, batch_size - len(numbers)), mode="edge"), len(numbers)

@@ -1,0 +1,37 @@
+"""The exceptions that commands turn into a single line instead of a traceback."""
+
+import sys
+from collections.abc import Callable
+
+# What batch systems read as "try again": EX_TEMPFAIL of sysexits.h.
+REQUEUE = 75
+
+
+class UserError(Exception):
+  """Something that the user can put right.
+
+  The message is one line: it names the file or field, what was found, what was
+  expected and what to do.
+  """
+
+
+class Preempted(Exception):
+  """SIGTERM came and the state is saved: the same command goes on from there."""
+
+
+def exit_with_one_line(command: Callable[[], int | None]) -> None:
+  """Runs `command` and exits with its status; with 2 after a `UserError`, with 75
+  after `Preempted`, with 130 after Ctrl-C."""
+  try:
+    sys.exit(command() or 0)
+  except UserError as error:
+    sys.exit(_say(f"error: {error}", 2))
+  except Preempted as error:
+    sys.exit(_say(f"stopped: {error}", REQUEUE))
+  except KeyboardInterrupt:
+    sys.exit(_say("interrupted: what was finished is kept; run it again to go on", 130))
+
+
+def _say(line: str, status: int) -> int:
+  print(line, file=sys.stderr)
+  return status

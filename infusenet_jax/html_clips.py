@@ -1,0 +1,124 @@
+"""The parts of report.html that show single clips: samples and worst mistakes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+
+from infusenet_jax.plots import flow_colours, frame_uri, heat
+from infusenet_jax.predictions import Predictions
+from infusenet_jax.protocol import AUS, DATABASES
+
+MOST_MISTAKES = 20
+
+
+@dataclass(frozen=True)
+class Sample:
+  """A clip to be shown.
+
+  database, subject, clip: as in the predictions; onset, apex: (H, W, 3) uint8 RGB;
+  flow: (H, W, 2 or more) pixels, from onset to apex; maps: {name: (h, w)}, such as a
+  gate or a saliency map of any size, drawn over the apex.
+  """
+
+  database: str
+  subject: str
+  clip: str
+  onset: np.ndarray
+  apex: np.ndarray
+  flow: np.ndarray
+  maps: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def samples_section(
+  samples: Sequence[Sample], run: Predictions, logits: np.ndarray
+) -> str:
+  """The samples as HTML, each with what was found and missed; "" without any.
+
+  Args:
+    samples: the clips to be shown.
+    run: the predictions that hold them, N clips.
+    logits: (N, 12), the mean over all runs.
+  """
+  if not samples:
+    return ""
+  names = list(zip(run.database, run.subject, run.clip, strict=True))
+  cards = []
+  for sample in samples:
+    key = (sample.database, sample.subject, sample.clip)
+    verdict = ""
+    if key in names:
+      row = names.index(key)
+      verdict = f"<p>{_verdict(run.labels[row], logits[row])}</p>"
+    database = DATABASES.get(sample.database, sample.database)
+    cards.append(
+      f"<article><h3>{escape(database)} <span>{escape(sample.subject)} / "
+      f'{escape(sample.clip)}</span></h3><div class="images">{_images(sample)}</div>'
+      f"{verdict}</article>"
+    )
+  return (
+    "<p>In the flow, hue is direction and depth is length; white stands still.</p>"
+    f'<div class="samples">{"".join(cards)}</div>'
+  )
+
+
+def _images(sample: Sample) -> str:
+  longest = np.hypot(sample.flow[..., 0], sample.flow[..., 1]).max()
+  images = [
+    ("onset", sample.onset),
+    ("apex", sample.apex),
+    (f"flow, up to {longest:.1f} px", flow_colours(sample.flow)),
+    *((name, heat(sample.apex, values)) for name, values in sample.maps.items()),
+  ]
+  return "".join(
+    f'<figure><img alt="{escape(name)}" src="{frame_uri(image)}">'
+    f"<figcaption>{escape(name)}</figcaption></figure>"
+    for name, image in images
+  )
+
+
+def _verdict(labels: np.ndarray, logits: np.ndarray) -> str:
+  """A chip for every AU that the clip shows or that the model says it does."""
+  chips = [
+    _chip(au, shown, logit)
+    for au, shown, logit in zip(AUS, labels, logits, strict=True)
+    if shown or logit > 0
+  ]
+  return "".join(chips) or "no AU, and none predicted"
+
+
+def _chip(au: int, shown: bool, logit: float) -> str:
+  if not shown:
+    return f'<span class="chip false">AU{au} false alarm</span>'
+  verdict = "found" if logit > 0 else "missed"
+  return f'<span class="chip {verdict}">AU{au} {verdict}</span>'
+
+
+def mistakes_section(run: Predictions, logits: np.ndarray) -> str:
+  """The wrong decisions of the largest |logit| as HTML; arguments as above."""
+  wrong = (logits > 0) != (run.labels > 0)
+  if not wrong.any():
+    return "<p>None.</p>"
+  clips, aus = np.nonzero(wrong)
+  order = np.argsort(-np.abs(logits[clips, aus]), kind="stable")[:MOST_MISTAKES]
+  columns = ["database", "subject", "clip", "mistake", "probability in %", "AUs shown"]
+  lines = []
+  for clip, au in zip(clips[order], aus[order], strict=True):
+    labels, logit = run.labels[clip], logits[clip, au]
+    shown = ", ".join(f"AU{a}" for a, y in zip(AUS, labels, strict=True) if y)
+    values = [
+      escape(DATABASES[run.database[clip]]),
+      escape(run.subject[clip]),
+      escape(run.clip[clip]),
+      _chip(AUS[au], labels[au], logit),
+      f"{50 * (1 + np.tanh(logit / 2)):.1f}",
+      shown or "none",
+    ]
+    lines.append("".join(f"<td>{value}</td>" for value in values))
+  return (
+    f"<p>Of {wrong.sum()} wrong decisions the {len(order)} that the model was surest "
+    'of, by the mean logit of all runs.</p><div class="scroll"><table class="text">'
+    f"<thead><tr>{''.join(f'<th>{column}</th>' for column in columns)}</tr></thead>"
+    f"<tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table></div>"
+  )

@@ -1,0 +1,139 @@
+"""Pretrains the magnifier on scenes made on the fly; see motion.py and the config.
+
+The loss of a batch is
+
+    |decoded - target|  +  w * |d(still)| / |d(moving)|
+
+with |.| the mean absolute value and d the magnified difference. The first term is
+Oh et al.'s (ECCV 2018). The second is ours: a change of light without motion must
+leave no magnified difference, measured against what real motion leaves (held fixed:
+it is the yardstick). InfuseNet's classifier reads d and never a decoded frame, so
+this is where artefacts enter it. Oh et al.'s regularisers split a latent into texture
+and shape; this variant has no texture latent to regularise.
+"""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from ml_collections import ConfigDict
+
+from infusenet_jax.checkpoint import Checkpoints
+from infusenet_jax.models import weights
+from infusenet_jax.models.magnifier import Magnifier
+from infusenet_jax.motion import Pairs, draw_pairs
+from infusenet_jax.workdir import claim
+
+_log = logging.getLogger(__name__)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class PretrainState:
+  """Parameters, their running average (what is kept in the end), optimiser, step."""
+
+  params: nnx.State
+  average: nnx.State
+  opt_state: optax.OptState
+  step: jax.Array
+
+
+def pretrain(config: ConfigDict, workdir: str | Path) -> None:
+  """Trains a magnifier and writes WORKDIR/magnifier.npz.
+
+  Running it again with the same workdir goes on from the newest checkpoint: batches
+  depend on the seed and the step alone.
+  """
+  graph, params = nnx.split(_create(config))
+  optimizer = make_optimizer(config)
+  step = make_step(graph, optimizer, config.still_weight)
+  with claim(workdir, config) as folder:
+    checkpoints = Checkpoints(folder / "checkpoints")
+    average = jax.tree.map(jnp.copy, params)
+    fresh = PretrainState(params, average, optimizer.init(params), jnp.int32(0))
+    state = checkpoints.restore(fresh) or fresh
+    losses, start, first = [], time.monotonic(), int(state.step)
+    for number, pairs in batches(config, first):
+      state, loss = step(state, pairs)
+      losses.append(loss)
+      if number % config.log_steps == 0 or number == config.steps:
+        checkpoints.save(state)
+        magnifier = nnx.merge(graph, state.average)
+        weights.write(folder / "magnifier.npz", weights.to_torch(magnifier))
+        image, still = np.mean(losses, axis=0)
+        pace = (time.monotonic() - start) / (number - first)
+        _log.info(
+          "step %d of %d: image %.4f, still/moving %.3f, %.2f s a step, %.0f min left",
+          *(number, config.steps, image, still),
+          *(pace, pace * (config.steps - number) / 60),
+        )
+        losses = []
+    checkpoints.close()
+
+
+def batches(config: ConfigDict, done: int) -> Iterator[tuple[int, Pairs]]:
+  """(step, its batch) for the steps after `done`."""
+  cv2.setNumThreads(1)  # Its threads gain nothing on images this small.
+  for number in range(done + 1, config.steps + 1):
+    rng = np.random.default_rng([config.seed, number])
+    yield number, draw_pairs(rng, config.batch_size, config.size, config.still)
+
+
+def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
+  """Adam, warmed up for 100 steps, then decaying to nothing as a cosine."""
+  schedule = optax.warmup_cosine_decay_schedule(
+    0.0, config.learning_rate, min(100, config.steps // 2), config.steps
+  )
+  return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b2=config.b2))
+
+
+def make_step(graph: nnx.GraphDef, optimizer, still_weight: float):
+  """(state, pairs) -> (state, (image loss, still / moving)), compiled."""
+
+  def loss(params, pairs: Pairs):
+    image, still = losses(nnx.merge(graph, params), pairs)
+    return image + still_weight * still, (image, still)
+
+  def step(state: PretrainState, pairs: Pairs):
+    grads, parts = jax.grad(loss, has_aux=True)(state.params, pairs)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    # Averages over the last tenth of the steps so far, 1,000 at most.
+    keep = 1 - 1 / jnp.clip(state.step / 10, 1, 1000)
+    average = jax.tree.map(
+      lambda old, new: keep * old + (1 - keep) * new, state.average, params
+    )
+    return PretrainState(params, average, opt_state, state.step + 1), parts
+
+  return jax.jit(step, donate_argnums=0)
+
+
+def losses(magnifier: Magnifier, pairs: Pairs) -> tuple[jax.Array, jax.Array]:
+  """The terms of the loss: mean |decoded - target|; |d(still)| / |d(moving)|."""
+  a, b = jnp.split(magnifier.encoder(jnp.concatenate([pairs.first, pairs.second])), 2)
+  d = magnifier.manipulator(a, b, pairs.amp[:, None, None, None])
+  image = jnp.mean(jnp.abs(magnifier.decoder(b + d) - pairs.target))
+  size = jnp.mean(jnp.abs(d), axis=(1, 2, 3)) / (pairs.amp - 1)
+  mean = lambda where: jnp.sum(where * size) / jnp.maximum(jnp.sum(where), 1)  # noqa: E731
+  yardstick = jax.lax.stop_gradient(mean(~pairs.still)) + 1e-6
+  return image, mean(pairs.still) / yardstick
+
+
+def _create(config: ConfigDict) -> Magnifier:
+  """A magnifier whose residual blocks start as the identity.
+
+  So the whole starts as a shallow network, and trains several times faster.
+  """
+  magnifier = Magnifier(rngs=nnx.Rngs(config.seed))
+  for path, kernel in nnx.iter_graph(magnifier):
+    if isinstance(kernel, nnx.Param) and path[-2] == "conv2" and "layers" in path:
+      kernel[...] = jnp.zeros_like(kernel[...])
+  return magnifier

@@ -1,0 +1,124 @@
+"""Trains and evaluates a config: flags, processes, and the call.
+
+python -m infusenet_jax.main --config=configs/quickstart.py
+python -m infusenet_jax.main --config=configs/cd6me.py --config.train.epochs=2
+"""
+
+import difflib
+import importlib
+import logging
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from infusenet_jax.errors import UserError, exit_with_one_line
+from infusenet_jax.parallel import start_processes
+
+_CONFIG = config_flags.DEFINE_config_file(
+  "config", None, "The experiment's config file."
+)
+_WORKDIR = flags.DEFINE_string(
+  "workdir", None, "Folder of this run; runs/<name of the config> by default."
+)
+_DISTRIBUTED = flags.DEFINE_bool(
+  "distributed", False, "Join the other processes of a pod or cluster."
+)
+
+# What runs a config, by its field `task`; imported only when asked for.
+TASKS = {
+  "cd6me": ("infusenet_jax.train", "train_and_evaluate"),
+  "magnifier": ("infusenet_jax.magnify", "pretrain"),
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+  """Runs the config that the flags name."""
+  if arguments[1:]:
+    raise UserError(
+      f"{arguments[1]!r} is no flag; overrides look like --config.train.epochs=2"
+    )
+  config = _read_config()
+  _start_log()
+  _keep_compiled()
+  if _DISTRIBUTED.value:
+    start_processes()
+  module, function = TASKS[config.task]
+  run = getattr(importlib.import_module(module), function)
+  run(config, _WORKDIR.value or Path("runs") / config.name)
+
+
+def _keep_compiled() -> None:
+  """Keeps compiled programs between runs, so that resuming compiles nothing anew."""
+  if not jax.config.jax_compilation_cache_dir:
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    jax.config.update(
+      "jax_compilation_cache_dir", str(caches / "infusenet_jax" / "xla")
+    )
+
+
+def _start_log() -> None:
+  """This package's messages on stderr with the time, other packages' warnings only."""
+  handler = logging.StreamHandler(sys.stderr)
+  handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+  log = logging.getLogger("infusenet_jax")
+  log.addHandler(handler)
+  log.setLevel(logging.INFO)
+  log.propagate = False
+
+
+def _read_config() -> ConfigDict:
+  config = _CONFIG.value
+  if config is None:
+    raise UserError("--config is missing; try --config=configs/quickstart.py")
+  try:
+    task = config.task
+  except OSError as error:  # The flag's value reports a failure only when it is read.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    raise UserError(f"--config: {lines[0].split(': ')[-1]} ({lines[-1]})") from error
+  if task not in TASKS:
+    raise UserError(f"config.task is {task!r}; expected one of {', '.join(TASKS)}")
+  return config
+
+
+def parse_flags(arguments: Sequence[str]) -> list[str]:
+  """absl's parser, with one line for an override of a field that does not exist."""
+  try:
+    return flags.FLAGS(list(arguments))
+  except (AttributeError, KeyError) as error:
+    raise UserError(_unknown_override(arguments) or str(error)) from error
+  except (flags.Error, OSError, TypeError, ValueError) as error:
+    raise UserError(str(error).splitlines()[0]) from error
+
+
+def _unknown_override(arguments: Sequence[str]) -> str | None:
+  # The parser keeps no config after a failure, so the file is read once more.
+  file = next(a.split("=", 1)[1] for a in arguments if "config=" in a)
+  path, *argument = file.split(":")
+  known = _fields(runpy.run_path(path)["get_config"](*argument))
+  for argument in arguments[1:]:
+    name = argument.lstrip("-").split("=")[0]
+    if not name.startswith("config.") or name.removeprefix("config.") in known:
+      continue
+    nearest = difflib.get_close_matches(name.removeprefix("config."), known, 1, 0)
+    return f"--{name} is no field of the config; the nearest is --config.{nearest[0]}"
+  return None
+
+
+def _fields(config: ConfigDict, prefix: str = "") -> list[str]:
+  fields = []
+  for name, value in config.items():
+    if isinstance(value, ConfigDict):
+      fields += _fields(value, f"{prefix}{name}.")
+    else:
+      fields.append(prefix + name)
+  return fields
+
+
+if __name__ == "__main__":
+  exit_with_one_line(lambda: app.run(main, flags_parser=parse_flags))

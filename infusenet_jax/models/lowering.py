@@ -1,0 +1,117 @@
+"""Convolution and max-pooling, rewritten where XLA compiles the plain form badly.
+
+XLA:CPU (jax 0.10, 2-core AVX-512) has three cliffs that this network meets in every
+layer. Each function below computes what its plain form computes; which of the two
+forms is compiled is decided per platform when the program is lowered, so that GPU
+and TPU always get the plain one.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+
+def conv(
+  x: jax.Array,
+  kernel: jax.Array,
+  strides: tuple[int, int],
+  padding,
+  *,
+  precision=None,
+  **unused,
+) -> jax.Array:
+  """2-d convolution of (B, H, W, C) with (kh, kw, C, D); fits `nnx.Conv`.
+
+  `nnx.Conv` passes it dilations, groups and shardings too; this project uses none,
+  so they are at their defaults in `unused`.
+  """
+  if padding == "VALID":
+    padding = ((0, 0), (0, 0))
+  elif isinstance(padding, str):
+    padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
+  padding = tuple(tuple(p) for p in padding)
+  plain = partial(_plain_conv, strides=strides, padding=padding, precision=precision)
+  if kernel.shape[:2] == (1, 1):
+    return plain(x, kernel)
+  if any(n < k for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True)):
+    fast = partial(_matrix_conv, strides=strides, padding=padding, precision=precision)
+  elif padding == ((0, 0), (0, 0)):
+    fast = partial(_unpadded_conv, strides=strides, precision=precision)
+  else:
+    return plain(x, kernel)
+  return lax.platform_dependent(x, kernel, cpu=fast, default=plain)
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+  """Maximum over 3x3 windows, stride 2, padding 1: (B, H, W, C) -> (B, H/2, W/2, C)."""
+  return lax.platform_dependent(x, cpu=_sliced_max_pool, default=_plain_max_pool)
+
+
+def _plain_conv(x, kernel, *, strides, padding, precision=None):
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    strides,
+    padding,
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    precision=precision,
+  )
+
+
+def _unpadded_conv(x, kernel, *, strides, precision=None):
+  """A convolution without any padding is about 5 times slower than a padded one.
+
+  So it pads one row and one column that no wanted output reads, and cuts off what
+  comes of them.
+  """
+  out = [
+    (n - k) // s + 1
+    for n, k, s in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
+  ]
+  padding = tuple((0, s) for s in strides)
+  y = _plain_conv(x, kernel, strides=strides, padding=padding, precision=precision)
+  return y[:, : out[0], : out[1]]
+
+
+def _matrix_conv(x, kernel, *, strides, padding, precision=None):
+  """A map smaller than its kernel runs 40 times slower than as a matrix product."""
+  kh, kw, features_in, features_out = kernel.shape
+  x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+  h, w = ((n - k) // s + 1 for n, k, s in zip(x.shape[1:3], (kh, kw), strides))  # noqa: B905
+  rows, columns = strides
+  patches = jnp.concatenate(
+    [
+      x[:, i : i + (h - 1) * rows + 1 : rows, j : j + (w - 1) * columns + 1 : columns]
+      for i in range(kh)
+      for j in range(kw)
+    ],
+    axis=-1,
+  )
+  matrix = kernel.reshape(kh * kw * features_in, features_out)
+  return jnp.matmul(patches, matrix, precision=precision)
+
+
+def _plain_max_pool(x):
+  return nnx.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+
+
+def _sliced_max_pool(x):
+  """The plain form's gradient (select-and-scatter) takes 12 times its forward pass.
+
+  `_first_max` sends the gradient to the first of equal values, row by row, and
+  propagates NaN, both as the plain form does.
+  """
+  h, w = (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2
+  x = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)), constant_values=-jnp.inf)
+  x = _first_max([x[:, :, j : j + 2 * w : 2] for j in range(3)])
+  return _first_max([x[:, i : i + 2 * h : 2] for i in range(3)])
+
+
+def _first_max(slices):
+  best = slices[0]
+  for other in slices[1:]:
+    best = jnp.where((best >= other) | jnp.isnan(best), best, other)
+  return best

@@ -1,0 +1,83 @@
+"""ResNet-18 (He et al. 2016) as torchvision builds it: stem and four stages."""
+
+from functools import partial
+
+import jax
+from flax import nnx
+
+from infusenet_jax.models import lowering
+
+Conv = partial(
+  nnx.Conv,
+  use_bias=False,
+  kernel_init=nnx.initializers.variance_scaling(2.0, "fan_out", "normal"),
+  conv_general_dilated=lowering.conv,
+)
+# Computed in float32 at any compute dtype; 0.9 is 0.1 in torch's convention.
+BatchNorm = partial(nnx.BatchNorm, momentum=0.9, epsilon=1e-5, use_fast_variance=False)
+
+
+class BasicBlock(nnx.Module):
+  """ReLU(BN(conv3x3(ReLU(BN(conv3x3(x))))) + shortcut(x)).
+
+  The shortcut is a strided 1x1 convolution with BN where the shape changes.
+  """
+
+  def __init__(
+    self, features_in: int, features: int, stride: int = 1, *, dtype=None, rngs
+  ):
+    conv = partial(Conv, dtype=dtype, rngs=rngs)
+    strides = (stride, stride)
+    self.conv1 = conv(features_in, features, (3, 3), strides, padding=1)
+    self.bn1 = BatchNorm(features, rngs=rngs)
+    self.conv2 = conv(features, features, (3, 3), padding=1)
+    self.bn2 = BatchNorm(features, rngs=rngs)
+    if stride == 1 and features_in == features:
+      self.downsample = None
+    else:
+      self.downsample = nnx.Sequential(
+        conv(features_in, features, (1, 1), strides, padding=0),
+        BatchNorm(features, rngs=rngs),
+      )
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    y = self.conv1(x)
+    dtype = y.dtype
+    y = self.bn2(self.conv2(nnx.relu(self.bn1(y))))
+    if self.downsample is not None:
+      x = self.downsample(x)
+    return nnx.relu(y + x).astype(dtype)
+
+
+class Stem(nnx.Module):
+  """conv7x7/2, BN, ReLU, max-pool 3x3/2: (B, H, W, 3) -> (B, H/4, W/4, width)."""
+
+  def __init__(self, width: int = 64, *, dtype=None, rngs: nnx.Rngs):
+    self.conv1 = Conv(3, width, (7, 7), (2, 2), padding=3, dtype=dtype, rngs=rngs)
+    self.bn1 = BatchNorm(width, rngs=rngs)
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    x = self.conv1(x)
+    return lowering.max_pool(nnx.relu(self.bn1(x)).astype(x.dtype))
+
+
+def stages(
+  features_in: int, width: int = 64, *, dtype=None, rngs: nnx.Rngs
+) -> nnx.List:
+  """The four stages: two blocks each; `width`, 2, 4 and 8 times `width` channels.
+
+  All but the first halve height and width.
+  """
+  built = nnx.List()
+  for level in range(4):
+    features = width * 2**level
+    built.append(
+      nnx.Sequential(
+        BasicBlock(
+          features_in, features, stride=min(level + 1, 2), dtype=dtype, rngs=rngs
+        ),
+        BasicBlock(features, features, dtype=dtype, rngs=rngs),
+      )
+    )
+    features_in = features
+  return built

@@ -1,0 +1,264 @@
+"""Weights in and out, by the names that the authors' and torchvision's files use.
+
+A state is a mapping of tensor names to NumPy arrays in PyTorch's layout. Files are
+either PyTorch's (.pth; needs torch, an optional extra) or the same state as a plain
+.npz, which holds no pickle. Three kinds are told apart by their names: a ResNet-18, a
+magnifier, a whole InfuseNet.
+
+    python -m infusenet_jax.models.weights IN.pth OUT.npz
+"""
+
+import argparse
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from infusenet_jax.errors import UserError, exit_with_one_line
+from infusenet_jax.models.infusenet import InfuseNet
+from infusenet_jax.models.magnifier import Magnifier
+
+PRETRAINED_MAGNIFIER = Path(__file__).with_name("magnifier.npz")
+
+State = Mapping[str, np.ndarray]
+
+# Our paths, dots between the parts, to PyTorch's names; applied in this order.
+_RENAMED = (
+  (r"\.layers\.", "."),
+  (r"^flow_stem\.", ""),
+  (r"^(flow|magnified)_stages\.(\d)", r"\1.layer\2"),
+  (r"\.layer(\d)", lambda match: f".layer{int(match[1]) + 1}"),
+  (r"^flow\.", ""),
+  (r"^magnified\.", "spatial_model_mag."),
+  (r"^head\.", "fc."),
+  (r"^magnifier\.", "mag_"),
+  (r"manipulator\.before\.", "manipulator.convblks.0.conv1."),
+  (r"manipulator\.after\.", "manipulator.convblks_after.0.conv1."),
+  (r"\.(kernel|scale)$", ".weight"),
+  (r"\.mean$", ".running_mean"),
+  (r"\.var$", ".running_var"),
+)
+# Tensors that the files hold twice, do not use, or that only PyTorch needs.
+_REDUNDANT = re.compile(
+  r"spatial_model\.|spatial_model_mag\.(conv1|bn1|fc)\.|.*\.num_batches_tracked$"
+)
+
+
+def from_torch(model: nnx.Module, state: State) -> None:
+  """Fills `model` from a state, in place.
+
+  Args:
+    model: an `InfuseNet` or a `Magnifier`.
+    state: of the same kind; all names may begin with "module.". Unitary infusion has
+      no counterpart in it and keeps its parameters, which start as the published one.
+
+  Raises:
+    ValueError: a tensor is missing, surplus or misshapen; the message names each.
+  """
+  state = _plain(state)
+  if isinstance(model, Magnifier):
+    state = {name.removeprefix("mag_"): tensor for name, tensor in state.items()}
+  _fill(dict(_variables(model)), state)
+
+
+def to_torch(model: nnx.Module) -> dict[str, np.ndarray]:
+  """The state of an `InfuseNet` (but for unitary infusion) or a `Magnifier`."""
+  return {name: _to_torch_layout(v[...]) for name, v in _variables(model)}
+
+
+def load_resnet(model: InfuseNet, path: str | Path) -> None:
+  """Starts both branches of `model` from a ResNet-18 file (.pth or .npz).
+
+  The magnified branch takes the four stages; the file's own classifier is left out.
+
+  Raises:
+    UserError: the file is absent, unreadable or no ResNet-18 of this width.
+  """
+  state = _without_classifier(read(path))
+  _named(path, _fill, _flow_branch(model), state)
+  prefix = "spatial_model_mag."
+  for name, variable in _variables(model):
+    # At other widths than 64 the first stage of the magnified branch has a projection
+    # that no ResNet-18 has; it keeps its initial value.
+    if (
+      name.startswith(prefix)
+      and (tensor := state.get(name.removeprefix(prefix))) is not None
+    ):
+      variable[...] = jnp.asarray(_from_torch_layout(tensor), variable.dtype)
+
+
+def load_magnifier(model: InfuseNet | Magnifier, path: str | Path) -> None:
+  """Fills the magnifier (of `model`) from a file (.pth or .npz).
+
+  A path of "pretrained" stands for the weights that ship with this package. Of a
+  whole InfuseNet's file the magnifier is taken.
+
+  Raises:
+    UserError: the file is absent, unreadable or holds no magnifier.
+  """
+  magnifier = model.magnifier if isinstance(model, InfuseNet) else model
+  state = read(PRETRAINED_MAGNIFIER if path == "pretrained" else path)
+  if any(name.startswith("mag_") for name in state):
+    state = {k: v for k, v in state.items() if k.startswith("mag_")}
+  _named(path, from_torch, magnifier, state)
+
+
+def read(path: str | Path) -> dict[str, np.ndarray]:
+  """The state in a .pth or .npz file, without prefixes and redundant tensors.
+
+  Raises:
+    UserError: the file is absent or not what its suffix says, or torch is missing.
+  """
+  path = Path(path)
+  if not path.is_file():
+    raise UserError(f"{path}: no such weights file")
+  try:
+    if path.suffix == ".npz":
+      with np.load(path, allow_pickle=False) as arrays:
+        return _plain({name: arrays[name] for name in arrays.files})
+    return _plain(_read_torch(path))
+  except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    raise UserError(f"{path}: not a readable weights file ({error})") from error
+
+
+def write(path: str | Path, state: State) -> None:
+  """Writes a state as .npz: arrays only, no pickle."""
+  np.savez_compressed(path, **{k: np.asarray(v) for k, v in state.items()})
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+  try:
+    import torch
+  except ImportError:
+    raise UserError(
+      f"{path}: reading PyTorch files needs torch, found none; "
+      "pip install 'infusenet_jax[torch]'"
+    ) from None
+  try:
+    state = torch.load(path, map_location="cpu", weights_only=True)
+  except Exception as error:  # torch raises whatever its unpickler meets
+    raise UserError(
+      f"{path}: not a PyTorch file of plain tensors ({type(error).__name__}); "
+      "expected what torch.save(model.state_dict(), path) writes"
+    ) from error
+  for key in ("state_dict", "model"):
+    if isinstance(state, dict) and isinstance(state.get(key), dict):
+      state = state[key]
+  if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+    raise UserError(f"{path}: expected a mapping of names to tensors")
+  return {name: tensor.numpy() for name, tensor in state.items()}
+
+
+def _plain(state: State) -> dict[str, np.ndarray]:
+  state = {name.removeprefix("module."): np.asarray(v) for name, v in state.items()}
+  return {name: v for name, v in state.items() if not _REDUNDANT.match(name)}
+
+
+def _variables(model: nnx.Module) -> Iterator[tuple[str, nnx.Variable]]:
+  """PyTorch's name and our variable of all but unitary infusion's parameters."""
+  for path, variable in nnx.iter_graph(model):
+    if not isinstance(variable, nnx.Variable) or path[0] == "infusions":
+      continue
+    name = ".".join(map(str, path))
+    for pattern, replacement in _RENAMED:
+      name = re.sub(pattern, replacement, name)
+    yield name, variable
+
+
+def _flow_branch(model: InfuseNet) -> dict[str, nnx.Variable]:
+  elsewhere = ("mag_", "spatial_model_mag.", "fc.")
+  return {n: v for n, v in _variables(model) if not n.startswith(elsewhere)}
+
+
+def _without_classifier(state: State) -> dict[str, np.ndarray]:
+  return {name: v for name, v in state.items() if not name.startswith("fc.")}
+
+
+def _fill(variables: Mapping[str, nnx.Variable], state: State) -> None:
+  wrong = [f"missing {name}" for name in variables if name not in state]
+  wrong += [f"surplus {name}" for name in state if name not in variables]
+  arrays = {}
+  for name in variables.keys() & state.keys():
+    arrays[name] = _from_torch_layout(state[name])
+    if (found := state[name].shape) != (
+      expected := _to_torch_layout(variables[name][...]).shape
+    ):
+      wrong.append(f"{name} is {found}, expected {expected}")
+  if wrong:
+    raise ValueError(f"{len(wrong)} tensors do not fit: {', '.join(sorted(wrong))}")
+  for name, array in arrays.items():
+    variables[name][...] = jnp.asarray(array, variables[name].dtype)
+
+
+def _from_torch_layout(x: np.ndarray) -> np.ndarray:
+  """Convolution (out, in, h, w) -> (h, w, in, out); linear (out, in) -> (in, out)."""
+  return x.transpose(2, 3, 1, 0) if x.ndim == 4 else x.T
+
+
+def _to_torch_layout(x) -> np.ndarray:
+  x = np.asarray(x)
+  return x.transpose(3, 2, 0, 1) if x.ndim == 4 else x.T
+
+
+def _named(path, function, *args) -> None:
+  try:
+    function(*args)
+  except ValueError as error:
+    raise UserError(f"{path}: {error}") from error
+
+
+def check(state: State) -> str:
+  """What kind of state this is, after comparing it with the model of that kind.
+
+  Raises:
+    ValueError: it is of none of the three kinds, or tensors do not fit.
+  """
+  if "mag_encoder.conv1.weight" in state:
+    classes = len(state["fc.bias"]) if "fc.bias" in state else 12
+    kind, create = "InfuseNet", lambda: InfuseNet(classes, rngs=nnx.Rngs(0))
+  elif "encoder.conv1.weight" in state:
+    kind, create = "magnifier", lambda: Magnifier(rngs=nnx.Rngs(0))
+  elif "layer1.0.conv1.weight" in state:
+    model = InfuseNet(rngs=nnx.Rngs(0))
+    _fill(_flow_branch(model), _without_classifier(state))
+    return "ResNet-18"
+  else:
+    some = ", ".join(list(state)[:3]) or "nothing"
+    raise ValueError(
+      f"holds {some} ...; expected the names of a ResNet-18, a magnifier or InfuseNet"
+    )
+  from_torch(create(), state)
+  return kind
+
+
+def main() -> None:
+  """The command; `python -m infusenet_jax.models.weights --help` explains it."""
+  parser = argparse.ArgumentParser(
+    prog="python -m infusenet_jax.models.weights",
+    description="Turns PyTorch weights (ResNet-18, magnifier or InfuseNet) into .npz.",
+  )
+  parser.add_argument("source", type=Path, metavar="IN.pth")
+  parser.add_argument("target", type=Path, metavar="OUT.npz")
+  arguments = parser.parse_args()
+  if arguments.target.suffix != ".npz":
+    raise UserError(f"{arguments.target}: expected a file name that ends in .npz")
+  state = read(arguments.source)
+  try:
+    kind = check(state)
+    write(arguments.target, state)
+  except ValueError as error:
+    raise UserError(f"{arguments.source}: {error}") from error
+  except OSError as error:
+    raise UserError(
+      f"{arguments.target}: cannot be written ({error.strerror})"
+    ) from error
+  values = sum(tensor.size for tensor in state.values())
+  print(f"{arguments.target}: {kind}, {len(state)} tensors, {values:,} values")
+
+
+if __name__ == "__main__":
+  exit_with_one_line(main)

@@ -1,0 +1,168 @@
+"""From a config to a model and the compiled steps that all folds and seeds share."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from infusenet_jax import engine
+from infusenet_jax.data import FRAMES
+from infusenet_jax.engine import Batch, TrainState
+from infusenet_jax.errors import UserError
+from infusenet_jax.models import weights
+from infusenet_jax.models.infusenet import InfuseNet
+from infusenet_jax.models.magnifier import LATENT_CHANNELS
+from infusenet_jax.parallel import over_batch
+from infusenet_jax.protocol import AUS
+
+DECISIONS = ("both", "flow", "magnified")
+
+
+@dataclass(frozen=True)
+class Network:
+  """Structure, optimiser and compiled steps; the state is kept apart from it."""
+
+  graph: nnx.GraphDef
+  optimizer: optax.GradientTransformation
+  mesh: Mesh
+  draw: Callable[[jax.Array], tuple[nnx.State, nnx.State, nnx.State]]
+  train_step: Callable[[TrainState, Batch], TrainState]
+  rotate: Callable[..., Any]
+  eval_step: Callable[..., jax.Array]
+
+
+def check_config(config: ConfigDict) -> None:
+  """Refuses field values that no run can have, before anything is computed.
+
+  Raises:
+    UserError: naming the field, what it holds and what it may hold.
+  """
+  model, train = config.model, config.train
+  choices = (
+    ("config.model.infusion", model.infusion, ("unitary", "published")),
+    ("config.model.gate", model.gate, ("clip", "batch")),
+    ("config.decide_by", config.decide_by, DECISIONS),
+    ("config.protocol", config.protocol, ("cd6me", "loso")),
+    ("config.dtype", config.dtype, ("auto", "float32", "bfloat16")),
+  )
+  for field, found, allowed in choices:
+    if found not in allowed:
+      raise UserError(f"{field} is {found!r}; expected one of {', '.join(allowed)}")
+  if config.image_size < 32 or config.image_size % 32:
+    raise UserError(
+      f"config.image_size is {config.image_size}; expected a multiple of 32 pixels"
+    )
+  positive = {
+    "config.train.epochs": train.epochs,
+    "config.train.batch_size": train.batch_size,
+    "config.train.learning_rate": train.learning_rate,
+    "config.train.checkpoint_epochs": train.checkpoint_epochs,
+    "config.model.width": model.width,
+  }
+  for field, found in positive.items():
+    if found <= 0:
+      raise UserError(f"{field} is {found}; expected a number above 0")
+  if not config.seeds or not all(isinstance(seed, int) for seed in config.seeds):
+    raise UserError(
+      f"config.seeds is {config.seeds!r}; expected whole numbers, such as 45,46"
+    )
+
+
+def build_network(config: ConfigDict, mesh: Mesh) -> Network:
+  """The structure of `config`'s model and its steps, compiled on first use."""
+  train_magnifier = config.train.magnifier
+  model = nnx.eval_shape(lambda: _create_model(config, nnx.Rngs(0)))
+  graph, *_ = engine.split_model(model, train_magnifier)
+  optimizer = engine.make_optimizer(config.train.learning_rate, config.train.l2)
+  return Network(
+    graph=graph,
+    optimizer=optimizer,
+    mesh=mesh,
+    # Compiled, since hundreds of small draws one by one take far longer.
+    draw=jax.jit(
+      lambda key: engine.split_model(
+        _create_model(config, nnx.Rngs(key)), train_magnifier
+      )[1:]
+    ),
+    train_step=engine.make_train_step(graph, optimizer, mesh),
+    rotate=engine.make_rotate(graph, mesh),
+    eval_step=engine.make_eval_step(graph, mesh),
+  )
+
+
+def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState:
+  """The state before the first step: drawn from `seed`, or read from weights files.
+
+  Raises:
+    UserError: a weights file that is missing or does not fit.
+  """
+  fields = config.model
+  model = nnx.merge(network.graph, *network.draw(jax.random.key(seed)))
+  if fields.resnet_weights:
+    weights.load_resnet(model, fields.resnet_weights)
+  if fields.magnifier_weights:
+    weights.load_magnifier(model, fields.magnifier_weights)
+  _, params, frozen, rest = engine.split_model(model, config.train.magnifier)
+  return engine.new_state(params, frozen, rest, network.optimizer, network.mesh)
+
+
+def compute_dtype(name: str) -> jnp.dtype:
+  """The type of activations; parameters, statistics and losses are always float32."""
+  if name == "auto":
+    name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+  return jnp.dtype(name)
+
+
+def seconds_per_step(config: ConfigDict, network: Network, state: TrainState) -> float:
+  """Compiles the train step, and times it on a batch of nothing. Donates `state`."""
+  batch = {
+    name: jax.make_array_from_callback(
+      shape.shape,
+      over_batch(network.mesh),
+      lambda index, shape=shape: np.zeros(shape.shape, shape.dtype)[index],
+    )
+    for name, shape in batch_shapes(config).items()
+  }
+  state = jax.block_until_ready(network.train_step(state, batch))
+  start = time.monotonic()
+  jax.block_until_ready(network.train_step(state, batch))
+  return time.monotonic() - start
+
+
+def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
+  """What one batch of the train step holds, with cached latents where they can be."""
+  count, size = config.train.batch_size, config.image_size
+  shapes = {
+    "flow": ((size, size, 3), jnp.float16),
+    "labels": ((len(AUS),), jnp.uint8),
+    "weights": ((), jnp.float32),
+  }
+  if config.train.magnifier:
+    shapes |= dict.fromkeys(FRAMES, ((size, size, 3), jnp.uint8))
+  else:
+    shapes["latents"] = ((size // 4, size // 4, 2 * LATENT_CHANNELS), jnp.float32)
+  return {
+    name: jax.ShapeDtypeStruct((count, *shape), dtype)
+    for name, (shape, dtype) in shapes.items()
+  }
+
+
+def _create_model(config: ConfigDict, rngs: nnx.Rngs) -> InfuseNet:
+  fields = config.model
+  return InfuseNet(
+    num_aus=len(AUS),
+    infusion=fields.infusion,
+    gate=fields.gate,
+    width=fields.width,
+    amp=fields.amp,
+    dtype=compute_dtype(config.dtype),
+    rngs=rngs,
+  )

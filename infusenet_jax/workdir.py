@@ -1,0 +1,121 @@
+"""The folder of one run: whose it is, what ran there, what it ran with."""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from infusenet_jax.errors import UserError
+
+_PACKAGES = (
+  "infusenet-jax",
+  "jax",
+  "flax",
+  "optax",
+  "orbax-checkpoint",
+  "tensorflow-datasets",
+  "numpy",
+  "opencv-python-headless",
+)
+
+
+@contextlib.contextmanager
+def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
+  """Holds `workdir` for one run of `config` and writes config.json on first use.
+
+  Raises:
+    UserError: where another run is in it, or it holds another run's config, or it
+      cannot be written.
+  """
+  folder = Path(workdir).absolute()
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / ".lock").open("a")
+  except OSError as error:
+    raise UserError(
+      f"--workdir={workdir}: cannot be written ({error.strerror}); name another"
+    ) from error
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+      raise UserError(
+        f"--workdir={workdir}: another run is using it; wait for that one, or name "
+        "another --workdir"
+      ) from error
+    _check_config(folder / "config.json", config)
+    yield folder
+
+
+def _check_config(path: Path, config: ConfigDict) -> None:
+  ours = json.loads(config.to_json_best_effort())
+  if not path.exists():
+    write_atomically(path, json.dumps(ours, indent=2) + "\n")
+    return
+  try:
+    theirs = json.loads(path.read_text())
+  except json.JSONDecodeError as error:
+    raise UserError(
+      f"{path}: not a run's config ({error}); name another --workdir"
+    ) from error
+  if differences := _differences(flatten(theirs), flatten(ours)):
+    raise UserError(
+      f"{path}: this workdir holds another run ({'; '.join(differences)}); "
+      "name another --workdir, or run the config that is there"
+    )
+
+
+def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+  absent = "absent"
+  pairs = {
+    name: (theirs.get(name, absent), ours.get(name, absent))
+    for name in sorted(theirs.keys() | ours.keys())
+  }
+  return [
+    f"config.{name} is {there} there and {here} here"
+    for name, (there, here) in pairs.items()
+    if there != here
+  ]
+
+
+def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+  """A nested config as {"train.epochs": 200, ...}."""
+  flat = {}
+  for name, value in config.items():
+    if isinstance(value, dict):
+      flat |= flatten(value, f"{prefix}{name}.")
+    else:
+      flat[prefix + name] = value
+  return flat
+
+
+def write_atomically(path: Path, text: str) -> None:
+  """Writes `text` so that a killed process leaves the old file or the new one."""
+  draft = path.with_name(f".{path.name}.{os.getpid()}")
+  draft.write_text(text)
+  draft.replace(path)
+
+
+def versions() -> dict[str, str]:
+  """What ran: package versions, Python and the devices."""
+  found = {}
+  for name in _PACKAGES:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      found[name] = importlib.metadata.version(name)
+  devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+  return found | {"python": platform.python_version(), "devices": devices}
+
+
+def fold_folder(workdir: Path, seed: int, fold: str) -> Path:
+  """Where one fold of one seed keeps its checkpoints, losses and predictions."""
+  folder = workdir / "folds" / f"seed{seed}-{fold.replace('/', '-')}"
+  folder.mkdir(parents=True, exist_ok=True)
+  return folder

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs them. More flags go to pytest:
+#   bash launch/test.sh -m slow
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh" dev
+exec "$VENV/bin/python" -m pytest "$@"

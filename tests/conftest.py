@@ -1,0 +1,51 @@
+"""Shared by all tests: a small config and clips drawn from noise."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from configs import quickstart
+from infusenet_jax.data import Clips
+from infusenet_jax.protocol import AUS, DATABASES
+
+# Most of a test's time is compiling: what one process compiled, the next ones reuse.
+CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)  # for processes that tests start
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+@pytest.fixture
+def tiny_config() -> ConfigDict:
+  """The quickstart at the smallest size that still has every part."""
+  config = quickstart.get_config()
+  config.image_size = 32
+  config.model.width = 4
+  config.model.magnifier_weights = ""
+  config.train.update({"epochs": 2, "batch_size": 8, "checkpoint_epochs": 1})
+  config.folds = "casme2,samm"
+  return config
+
+
+def make_clips(count: int = 30, size: int = 32, seed: int = 0) -> Clips:
+  """Clips of noise, spread over the six databases; no label can be learned."""
+  rng = np.random.default_rng(seed)
+  frame = lambda: rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8)  # noqa: E731
+  text = lambda values: np.array(list(values))  # noqa: E731
+  return Clips(
+    flow=rng.random((count, size, size, 3)).astype(np.float16),
+    onset=frame(),
+    apex=frame(),
+    window_apex=frame(),
+    labels=(rng.random((count, len(AUS))) < 0.3).astype(np.uint8),
+    database=text(list(DATABASES)[i % 6] for i in range(count)),
+    subject=text(f"s{i // 6}" for i in range(count)),
+    clip=text(f"clip{i}" for i in range(count)),
+    aus=text("" for _ in range(count)),
+    emotion=text("" for _ in range(count)),
+    simulated=True,
+  )

@@ -1,0 +1,309 @@
+import errno
+import json
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from data_prep import build as build_module
+from data_prep import output
+from data_prep.build import build
+from data_prep.crops import load_crops
+from data_prep.databases import open_database
+from data_prep.faces import FaceDetector
+from infusenet_jax.errors import UserError
+from infusenet_jax.flow import optical_strain
+from infusenet_jax.protocol import AUS, DATABASES
+from tests.data_prep.trees import draw_frame, write_all, write_casme2
+
+SIZE = 64  # One size for all tests: the flow is compiled once.
+
+
+def records(out, key):
+  builder = tfds.builder_from_directory(str(out / key / "1.0.0"))
+  return list(builder.as_data_source(split="all"))
+
+
+def labels(record):
+  return {au for au, on in zip(AUS, record["labels"], strict=True) if on}
+
+
+def files(folder):
+  return {
+    str(path.relative_to(folder)): path.read_bytes()
+    for path in sorted(folder.rglob("*"))
+    if path.is_file()
+  }
+
+
+@pytest.fixture(scope="module")
+def all_built(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("all")
+  write_all(folder / "root")
+  return folder, build(folder / "root", folder / "out", size=SIZE)
+
+
+def test_six_layouts_become_records(all_built):
+  folder, outcomes = all_built
+  assert [outcome.key for outcome in outcomes] == list(DATABASES)
+  for outcome in outcomes:
+    assert (outcome.clips, outcome.problems, outcome.failure) == (2, [], "")
+  expected = {
+    "casme": [{4, 9}, {1, 2}],
+    "casme2": [{4, 7}, set()],
+    "samm": [{12, 15}, {14}],
+    "fourd": [{1}, {12}],
+    "mmew": [{4, 7}, {14}],
+    "casme3a": [{4, 17}, set()],
+  }
+  for key, positives in expected.items():
+    found = records(folder / "out", key)
+    assert [labels(record) for record in found] == positives
+    assert {record["database"].decode() for record in found} == {key}
+  assert "tensorflow" not in sys.modules
+
+
+def test_what_a_record_holds(all_built):
+  folder, _ = all_built
+  record = records(folder / "out", "casme2")[0]
+  for name in ("onset", "apex", "window_apex"):
+    assert record[name].shape == (SIZE, SIZE, 3)
+    assert record[name].dtype == np.uint8
+  # Red first, which OpenCV, that drew the frame, has last.
+  drawn = draw_frame(0)[..., ::-1].astype(int)
+  assert np.abs(record["onset"] - drawn).mean() < 5
+  assert np.abs(record["onset"] - drawn[..., ::-1]).mean() > 10
+  flow = record["flow"]
+  assert flow.shape == (SIZE, SIZE, 3)
+  assert flow.dtype == np.float16
+  inner = flow[16:-16, 16:-16].astype(np.float32)
+  np.testing.assert_allclose(inner[..., 0].mean(), 1.5, atol=0.6)
+  np.testing.assert_allclose(inner[..., 1].mean(), 0, atol=0.2)
+  strain = np.asarray(optical_strain(flow[None, ..., :2].astype(np.float32)))[0]
+  np.testing.assert_allclose(flow[..., 2].astype(np.float32), strain, atol=5e-3)
+  text = {k: record[k].decode() for k in ("aus", "emotion", "subject", "clip")}
+  assert text == {
+    "aus": "4+R7B",
+    "emotion": "disgust",
+    "subject": "01",
+    "clip": "EP02_01f",
+  }
+  frames = [record[f"{name}_frame"] for name in ("onset", "apex", "offset")]
+  assert frames == [46, 50, 56]
+  assert record["fps"] == 200
+  assert record["aligned"]
+
+
+def test_apex_on_the_onset_and_repeated_names(all_built):
+  folder, _ = all_built
+  record = records(folder / "out", "casme3a")[1]
+  assert record["clip"] == b"a2"
+  assert (record["onset_frame"], record["apex_frame"]) == (400, 400)
+  assert record["window_apex_frame"] == 401
+  assert np.abs(record["flow"].astype(np.float32)).max() < 0.01
+
+
+def test_metadata_of_licensed_records(all_built):
+  folder, _ = all_built
+  builder = tfds.builder_from_directory(str(folder / "out" / "casme2" / "1.0.0"))
+  metadata = builder.info.metadata
+  assert (metadata["simulated"], metadata["size"]) == (False, SIZE)
+  assert metadata["source"] == {}
+
+
+def test_same_bytes_again_and_elsewhere(all_built, tmp_path):
+  folder, _ = all_built
+  shutil.copytree(folder / "root", tmp_path / "moved")
+  build(tmp_path / "moved", tmp_path / "out", ["casme", "fourd"], size=SIZE)
+  for key in ("casme", "fourd"):
+    assert files(tmp_path / "out" / key) == files(folder / "out" / key)
+
+
+def test_finished_databases_are_kept(all_built):
+  folder, first = all_built
+  before = files(folder / "out")
+  again = build(folder / "root", folder / "out", size=SIZE)
+  assert all(outcome.reused for outcome in again)
+  assert [o.clips for o in again] == [o.clips for o in first]
+  assert files(folder / "out") == before
+
+
+def test_other_records_are_never_overwritten(tmp_path):
+  write_casme2(tmp_path / "root")
+  build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  before = files(tmp_path / "out")
+  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=96)
+  assert "size (64 there, 96 now)" in outcome.failure
+  assert "delete" in outcome.failure
+  frame = tmp_path / "root/CASME II/CASME2_RAW_selected/sub01/EP02_01f/img46.jpg"
+  cv2.imwrite(str(frame), draw_frame(3.0))
+  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  assert "frames or annotations" in outcome.failure
+  assert files(tmp_path / "out") == before
+
+
+def test_simulated_databases_are_marked_and_not_fixed(tmp_path):
+  rows = [[4, "EP12_01f", 1, 4, 300, "4", "x"]]
+  folder = write_casme2(tmp_path / "root", rows, frames=False)
+  write_casme2(tmp_path / "root", [[4, "EP12_01f", 1, 4, 8, "4", "x"]])
+  source = {"seed": 3, "scale": 0.1, "frames": "key"}
+  (tmp_path / "root/SIMULATED.json").write_text(json.dumps(source))
+  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  assert outcome.fixes == []
+  (record,) = records(tmp_path / "out", "casme2")
+  assert record["apex_frame"] == 4  # The licensed clip's apex is 279.
+  metadata = json.loads((tmp_path / "out/casme2/1.0.0/metadata.json").read_text())
+  assert (metadata["simulated"], metadata["source"]) == (True, source)
+  assert folder.exists()
+
+
+def test_window_apex_is_the_most_different_neighbour(tmp_path):
+  """Known answer: the frame that is moved furthest wins, even beyond the offset."""
+  folder = write_casme2(tmp_path, [[1, "EP01", 10, 20, 24, "4", "x"]])
+  clip = folder / "CASME2_RAW_selected/sub01/EP01"
+  cv2.imwrite(str(clip / "img26.jpg"), draw_frame(3.0))
+  cv2.imwrite(str(clip / "img31.jpg"), draw_frame(6.0))  # 55 ms after the apex.
+  cv2.imwrite(str(clip / "img9.jpg"), draw_frame(6.0))  # Before the onset.
+  database = open_database("casme2", folder)
+  crops = load_crops(database.clips[0], SIZE, FaceDetector())
+  assert crops.window_apex == 26
+  for path in clip.iterdir():
+    if path.name not in ("img10.jpg", "img20.jpg"):
+      path.unlink()
+  database = open_database("casme2", folder)
+  crops = load_crops(database.clips[0], SIZE, FaceDetector())
+  assert crops.window_apex == 20
+  assert crops.pngs["window_apex"] == crops.pngs["apex"]
+
+
+def test_all_frames_share_the_onsets_alignment(tmp_path, monkeypatch):
+  """A detector that would align each frame elsewhere is asked about the onset only."""
+  folder = write_casme2(tmp_path, [[1, "EP01", 1, 3, 5, "4", "x"]], frames=False)
+  for number in range(1, 6):
+    path = folder / f"CASME2_RAW_selected/sub01/EP01/img{number}.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), draw_frame(number, 160, 120))
+  asked = []
+  align = FaceDetector.align
+
+  def spy(self, frame, size):
+    asked.append(frame)
+    return align(self, frame, size)
+
+  monkeypatch.setattr(FaceDetector, "align", spy)
+  crops = load_crops(open_database("casme2", folder).clips[0], SIZE, FaceDetector())
+  assert len(asked) == 1
+  assert not crops.alignment.aligned
+  (outcome,) = build(tmp_path, tmp_path / "out", ["casme2"], size=SIZE)
+  assert (outcome.clips, outcome.centred, outcome.problems) == (1, 1, [])
+  assert "EP01/img1.jpg; centre crop" in outcome.notes[0]
+
+
+def break_writer_after(monkeypatch, count, error):
+  write = build_module.RecordWriter.write
+  written = []
+
+  def failing(self, example):
+    written.append(1)
+    if len(written) > count:
+      raise error
+    write(self, example)
+
+  monkeypatch.setattr(build_module.RecordWriter, "write", failing)
+
+
+@pytest.fixture
+def two_databases(tmp_path):
+  write_all(tmp_path / "all")
+  for name in ("CASME II", "MMEW"):
+    shutil.copytree(tmp_path / "all" / name, tmp_path / "root" / name)
+  return tmp_path / "root", tmp_path / "out"
+
+
+def test_full_disk_keeps_what_is_finished_and_leaves_no_half(
+  two_databases, monkeypatch
+):
+  root, out = two_databases
+  with monkeypatch.context() as patch:
+    break_writer_after(patch, 3, OSError(errno.ENOSPC, "No space left on device"))
+    first, second = build(root, out, size=SIZE)
+  assert first.failure == ""
+  assert "the disk is full" in second.failure
+  assert sorted(p.name for p in out.iterdir()) == [".lock", "casme2"]
+  first, second = build(root, out, size=SIZE)
+  assert first.reused
+  assert (second.clips, second.failure) == (2, "")
+
+
+def test_interrupted_build_resumes(two_databases, monkeypatch):
+  root, out = two_databases
+  with monkeypatch.context() as patch:
+    break_writer_after(patch, 3, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+      build(root, out, size=SIZE)
+  assert sorted(p.name for p in out.iterdir()) == [".lock", "casme2"]
+  first, second = build(root, out, size=SIZE)
+  assert (first.reused, second.reused, second.clips) == (True, False, 2)
+
+
+def test_killed_builds_leftovers_are_cleared(tmp_path):
+  write_casme2(tmp_path / "root")
+  left = tmp_path / "out/.building-casme2/1.0.0"
+  left.mkdir(parents=True)
+  (left / "records").write_bytes(b"half")
+  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  assert outcome.clips == 2
+  assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".lock", "casme2"]
+
+
+def test_folder_without_finished_records(tmp_path):
+  write_casme2(tmp_path / "root")
+  (tmp_path / "out/casme2/1.0.0").mkdir(parents=True)
+  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  assert "holds no finished records; delete" in outcome.failure
+
+
+def test_two_builds_at_once(tmp_path):
+  write_casme2(tmp_path / "root")
+  with (
+    output.lock(tmp_path / "out"),
+    pytest.raises(UserError, match="another build is writing there"),
+  ):
+    build(tmp_path / "root", tmp_path / "out", size=SIZE)
+
+
+def test_disk_that_is_too_small_is_said_before(tmp_path, monkeypatch):
+  write_casme2(tmp_path / "root")
+  usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+  monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  assert "GB free" in outcome.failure
+
+
+def test_out_that_cannot_be_written(tmp_path):
+  write_casme2(tmp_path / "root")
+  (tmp_path / "file").write_text("")
+  with pytest.raises(UserError, match="cannot be written"):
+    build(tmp_path / "root", tmp_path / "file" / "out", size=SIZE)
+
+
+def test_reading_needs_no_tensorflow_and_no_network(all_built):
+  """In a process of its own, with sockets taken away."""
+  folder, _ = all_built
+  code = f"""
+import socket, sys
+def refuse(*args, **kwargs):
+  raise AssertionError("network")
+socket.socket.connect = socket.getaddrinfo = refuse
+import tensorflow_datasets as tfds
+builder = tfds.builder_from_directory({str(folder / "out/casme/1.0.0")!r})
+source = builder.as_data_source(split="all")
+assert len(source) == 2 and source[1]["clip"] == b"EP01_2"
+assert "tensorflow" not in sys.modules
+"""
+  done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+  assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,267 @@
+"""The commands as a user meets them: exit status, one line per problem, no traceback."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import openpyxl
+import pytest
+
+from data_prep.__main__ import main
+from infusenet_jax.errors import exit_with_one_line
+from tests.data_prep.trees import (
+  CASME2_HEADER,
+  write_all,
+  write_casme2,
+  write_clip,
+  write_workbook,
+)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+  """Runs `python -m data_prep ...` in this process: (exit status, stdout, lines)."""
+
+  def run(*arguments):
+    monkeypatch.setattr(sys, "argv", ["data_prep", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+      exit_with_one_line(main)
+    captured = capsys.readouterr()
+    # The progress bar rewrites its line with carriage returns.
+    lines = captured.err.replace("\r", "\n").splitlines()
+    lines = [line for line in lines if line.strip() and "it/s" not in line]
+    lines = [line for line in lines if "clip/s" not in line and "?clip" not in line]
+    assert not any("Traceback" in line for line in lines)
+    return caught.value.code, captured.out, lines
+
+  return run
+
+
+def row_of(table, name):
+  return next(line for line in table.splitlines() if line.startswith(name))
+
+
+@pytest.mark.parametrize("name", ["check", "build"])
+def test_root_that_is_missing_or_empty(command, tmp_path, name):
+  out = ["--out", tmp_path / "out"] if name == "build" else []
+  status, _, lines = command(name, "--root", tmp_path / "nowhere", *out)
+  assert status == 2
+  (line,) = lines
+  assert "nowhere: no such folder" in line
+  (tmp_path / "empty").mkdir()
+  status, _, lines = command(name, "--root", tmp_path / "empty", *out)
+  assert status == 2
+  (line,) = lines
+  assert "no folder named 'CASME' or 'CASME II'" in line
+  assert "it holds nothing" in line
+  assert not (tmp_path / "out").exists()
+
+
+def test_database_that_is_asked_for_and_missing(command, tmp_path):
+  write_casme2(tmp_path)
+  status, _, (line,) = command(
+    "check", "--root", tmp_path, "--databases", "casme2,samm"
+  )
+  assert status == 2
+  assert "no folder named 'SAMM'; it holds CASME II" in line
+  status, _, (line,) = command("check", "--root", tmp_path, "--databases", "smic")
+  assert status == 2
+  assert "'smic' is no database; choose from casme, casme2" in line
+
+
+def test_check_of_all_six(command, tmp_path):
+  write_all(tmp_path)
+  status, table, lines = command("check", "--root", tmp_path)
+  assert (status, lines) == (0, [])
+  assert row_of(table, "CAS(ME)^3").split() == [
+    *("CAS(ME)^3", "2", "of", "860", "1", "of", "94"),
+    *("0", "0", "0", "0", "0", "yes"),
+  ]
+
+
+def test_check_lists_the_fixes_and_what_is_not_there(command, tmp_path):
+  write_casme2(tmp_path, [[4, "EP12_01f", 270, "/", 284, "4", "x"]], frames=False)
+  clip = tmp_path / "CASME II/CASME2_RAW_selected/sub04/EP12_01f"
+  write_clip(clip, "img{}.jpg", 270, 279, 284)
+  (clip / "img275.jpg").unlink()
+  status, table, lines = command("check", "--root", tmp_path)
+  assert status == 0
+  assert lines == [
+    "casme2: fixes that will be applied:",
+    "  04/EP12_01f: apex / -> 279",
+  ]
+  cells = row_of(table, "CASME II").split("  ")
+  assert [c.strip() for c in cells if c.strip()] == [
+    *("CASME II", "1 of 256", "1 of 26", "0", "1", "0", "0", "1", "yes")
+  ]
+  assert "not there" in row_of(table, "SAMM")
+
+
+def test_check_of_simulated_data_says_so(command, tmp_path):
+  write_casme2(tmp_path)
+  (tmp_path / "SIMULATED.json").write_text(json.dumps({"frames": "key"}))
+  status, table, _ = command("check", "--root", tmp_path)
+  assert status == 0
+  assert "simulated data" in table
+  assert "of 256" not in table
+  (tmp_path / "SIMULATED.json").write_text("{")
+  status, _, (line,) = command("check", "--root", tmp_path)
+  assert status == 2
+  assert "SIMULATED.json: not readable JSON" in line
+
+
+def broken_casme2(root):
+  """Every kind of bad row and file beside two good clips; what each line must say."""
+  good = [[1, "EP01", 1, 4, 8, "4", "x"], [2, "EP02", 1, 4, 8, "12", "x"]]
+  bad = [
+    [3, "EP03", "one", 4, 8, "4", "x"],
+    [3, "EP04", 1, 9, 8, "4", "x"],
+    [1, "EP01", 1, 4, 8, "4", "x"],
+    [4, "EP05", 1, 4, 8, "4", "x"],  # No folder.
+    [5, "EP06", 1, 4, 8, "4", "x"],  # Truncated onset.
+    [5, "EP07", 1, 4, 8, "4", "x"],  # Zero-byte apex.
+    [5, "EP08", 1, 4, 8, "4", "x"],  # Unreadable neighbour: the clip stays.
+  ]
+  folder = write_casme2(root, [*good, *bad], frames=False)
+  for subject, filename, onset, apex, offset, *_ in [*good, *bad[-3:]]:
+    clip = folder / f"CASME2_RAW_selected/sub{subject:02d}/{filename}"
+    write_clip(clip, "img{}.jpg", onset, apex, offset)
+  clips = folder / "CASME2_RAW_selected/sub05"
+  data = (clips / "EP06/img1.jpg").read_bytes()
+  (clips / "EP06/img1.jpg").write_bytes(data[: len(data) // 2])
+  (clips / "EP07/img4.jpg").write_bytes(b"")
+  (clips / "EP08/img6.jpg").write_bytes(b"garbage")
+  rows = [
+    "updated.xlsx row 4: onset is 'one', not a frame number",
+    "updated.xlsx row 5: apex 9 is outside the clip, onset 1 to offset 8",
+    "updated.xlsx row 6: repeats row 2",
+    "updated.xlsx row 7 (04/EP05): no frames in CASME2_RAW_selected/sub04/EP05",
+  ]
+  images = [
+    f"EP06/img1.jpg: truncated image, {len(data) // 2} bytes",
+    "EP07/img4.jpg: zero bytes",
+    "EP08/img6.jpg: not an image",
+  ]
+  return rows, images
+
+
+def test_bad_input_is_listed_and_the_rest_is_built(command, tmp_path):
+  rows, images = broken_casme2(tmp_path / "root")
+  status, table, lines = command("check", "--root", tmp_path / "root")
+  assert status == 1
+  assert len(lines) == 7
+  for line, expected in zip(lines, rows + images, strict=True):
+    assert expected in line
+  build = ["build", "--root", tmp_path / "root", "--out", tmp_path / "out"]
+  for _ in range(2):  # The second time nothing is built, and it is still said.
+    status, table, lines = command(*build, "--size", 64)
+    assert status == 1
+    assert len(lines) == 7
+    for line, expected in zip(lines, rows + images, strict=True):
+      assert expected in line
+    cells = row_of(table, "CASME II").split()
+    assert cells[2:5] == ["3", "of", "6"]
+    assert cells[8] == "7"
+
+
+def test_one_broken_database_does_not_stop_the_others(command, tmp_path):
+  write_all(tmp_path / "root")
+  book = tmp_path / "root/casme/casme.xlsx"
+  sheet = openpyxl.load_workbook(book)
+  sheet.active["D1"] = "Peak"
+  sheet.save(book)
+  build = ["build", "--root", tmp_path / "root", "--out", tmp_path / "out"]
+  status, table, (line,) = command(*build, "--size", 64)
+  assert status == 2
+  assert "casme.xlsx: no column for apex" in line
+  assert "Peak" in line
+  assert "not built" in row_of(table, "CASME ")
+  assert "2 of 2" in row_of(table, "SAMM")
+  assert not (tmp_path / "out/casme").exists()
+  status, table, lines = command("check", "--root", tmp_path / "root")
+  assert status == 2
+  assert len(lines) == 1
+
+
+def test_workbook_without_frames_and_frames_without_workbook(command, tmp_path):
+  folder = write_casme2(tmp_path / "root", frames=False)
+  build = ["build", "--root", tmp_path / "root", "--out", tmp_path / "out"]
+  status, _, (line,) = command(*build)
+  assert status == 2
+  assert "CASME2-coding-updated.xlsx is there, but none of its 2 clips" in line
+  assert "Cropped/sub01/EP02_01f" in line
+  (folder / "CASME2-coding-updated.xlsx").unlink()
+  status, _, (line,) = command(*build)
+  assert status == 2
+  assert "no annotation workbook; looked for CASME2-coding-updated.xlsx" in line
+  assert "found no .xlsx file" in line
+
+
+def test_workbook_of_an_unknown_revision(command, tmp_path):
+  folder = write_casme2(tmp_path)
+  book = folder / "CASME2-coding-updated.xlsx"
+  book = book.rename(folder / "CASME2-coding-20300101.xlsx")
+  assert command("check", "--root", tmp_path)[0] == 0
+  write_workbook(folder / "notes.xlsx", [CASME2_HEADER])
+  status, _, (line,) = command("check", "--root", tmp_path)
+  assert status == 2
+  assert "found CASME2-coding-20300101.xlsx, notes.xlsx" in line
+
+
+@pytest.mark.parametrize("size", ["100", "0", "big"])
+def test_size_that_no_network_takes(command, tmp_path, size):
+  write_casme2(tmp_path)
+  build = ["build", "--root", tmp_path, "--out", tmp_path / "out", "--size", size]
+  status, _, (line,) = command(*build)
+  assert status == 2
+  assert f"--size {size}: expected a multiple of 32" in line
+
+
+def test_inspect_draws_a_sheet(command, tmp_path):
+  write_all(tmp_path / "root")
+  (tmp_path / "root/SIMULATED.json").write_text('{"seed": 0}')
+  build = ["build", "--root", tmp_path / "root", "--out", tmp_path / "out"]
+  assert command(*build, "--size", 64)[0] == 0
+  sheet = tmp_path / "new" / "sheet.png"
+  status, said, _ = command("inspect", "--data", tmp_path / "out", "--out", sheet)
+  assert status == 0
+  assert "12 clips of 6 databases" in said
+  image = cv2.imread(str(sheet))
+  assert image.shape[1] == 5 * 176 + 300
+  assert np.ptp(image) == 255
+  status, _, (line,) = command("inspect", "--data", tmp_path / "new", "--out", sheet)
+  assert status == 2
+  assert "no records there" in line
+  (tmp_path / "file").write_text("")
+  inspect = ["inspect", "--data", tmp_path / "out", "--out", tmp_path / "file/a.png"]
+  status, _, (line,) = command(*inspect)
+  assert status == 2
+  assert "cannot be written" in line
+
+
+def test_help_is_quick_and_ctrl_c_is_one_line():
+  code = """
+import sys
+from data_prep.__main__ import main
+sys.argv = ["data_prep", "--help"]
+try:
+  main()
+except SystemExit:
+  pass
+assert "jax" not in sys.modules and "tensorflow_datasets" not in sys.modules
+"""
+  done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+  assert (done.returncode, done.stderr) == (0, "")
+  assert "python -m data_prep build --root DATABASES --out data" in done.stdout
+  code = """
+from data_prep import __main__ as commands
+from infusenet_jax.errors import exit_with_one_line
+def interrupted():
+  raise KeyboardInterrupt
+exit_with_one_line(interrupted)
+"""
+  done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+  assert done.returncode == 130
+  assert done.stderr.count("\n") == 1

@@ -1,0 +1,99 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from infusenet_jax.models.baselines import BASELINES
+
+
+def flow_of(batch, size, seed=0):
+  return jnp.asarray(np.random.default_rng(seed).random((batch, size, size, 3)), "f")
+
+
+# Counted by hand: weights + biases + 2 per channel of batch normalisation.
+PARAMETERS = {
+  "sssnet": (5 * 5 * 3 * 32 + 32 + 64)
+  + (3 * 3 * 32 * 64 + 64 + 128)
+  + (9 * 9 * 64 * 256 + 256)
+  + (256 * 12 + 12),
+  "ststnet": (3 * 3 * 3 + 1 + 2) * (3 + 5 + 8) + (5 * 5 * 16 * 12 + 12),
+  "off_apexnet": 2 * ((3 * 3 * 6 + 6) + (3 * 3 * 6 * 16 + 16))
+  + (2 * 7 * 7 * 16 * 1024 + 1024)
+  + (1024 * 12 + 12),
+  # torchvision's 11,689,512 with a head of 12 instead of 1000.
+  "resnet18": 11_689_512 - (512 * 1000 + 1000) + (512 * 12 + 12),
+}
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_shapes_and_parameters(name):
+  model = nnx.eval_shape(lambda: BASELINES[name](rngs=nnx.Rngs(0)))
+  count = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+  assert count == PARAMETERS[name]
+  model.eval()
+  for size in (model.size, 50):
+    logits = nnx.eval_shape(lambda m, x: m(x), model, flow_of(3, size))
+    assert logits.shape == (3, 12)
+
+
+@pytest.mark.parametrize("name", ["sssnet", "off_apexnet"])
+def test_a_clips_logits_do_not_depend_on_the_others(name):
+  model = BASELINES[name](num_aus=5, rngs=nnx.Rngs(0))
+  model.eval()
+  logits_of = nnx.jit(lambda model, flow: model(flow))
+  flow, other = flow_of(2, 40), flow_of(2, 40, seed=1)
+  logits = logits_of(model, flow)
+  assert logits.shape == (2, 5)
+  np.testing.assert_array_equal(
+    logits_of(model, other.at[0].set(flow[0]))[0], logits[0]
+  )
+
+
+def test_sssnet_drops_whole_channels():
+  model = BASELINES["sssnet"](rngs=nnx.Rngs(0))
+  model.train()
+  features = nnx.jit(lambda model, flow: model.features(flow))(model, flow_of(2, 64))
+  kept = np.asarray(features != 0).any(axis=(1, 2))
+  assert 0.3 < kept.mean() < 0.7
+
+
+def test_off_apexnet_ignores_strain():
+  model = BASELINES["off_apexnet"](rngs=nnx.Rngs(0))
+  model.eval()
+  logits_of = nnx.jit(lambda model, flow: model(flow))
+  flow = flow_of(2, 28)
+  np.testing.assert_array_equal(
+    logits_of(model, flow), logits_of(model, flow.at[..., 2].set(0))
+  )
+
+
+@pytest.mark.parametrize(
+  "name",
+  ["sssnet", "ststnet", "off_apexnet", pytest.param("resnet18", marks=pytest.mark.slow)],
+)
+def test_training_reduces_the_loss(name):
+  """On clips whose AUs are the signs of the flow in a part of the image each."""
+  rngs = nnx.Rngs(0)
+  narrow = {"width": 4} if name == "resnet18" else {}
+  model = BASELINES[name](num_aus=2, rngs=rngs, **narrow)
+  rng = np.random.default_rng(0)
+  labels = rng.integers(0, 2, (16, 2)).astype("f")
+  flow = rng.random((16, 28, 28, 3)).astype("f") * 0.2
+  flow[:, :14, :, 0] += 0.8 * labels[:, 0, None, None]
+  flow[:, 14:, :, 1] += 0.8 * labels[:, 1, None, None]
+  optimizer = nnx.Optimizer(model, optax.adam(3e-3), wrt=nnx.Param)
+
+  def loss_of(model):
+    return optax.sigmoid_binary_cross_entropy(model(flow), labels).mean()
+
+  @nnx.jit
+  def train_step(model, optimizer):
+    loss, grads = nnx.value_and_grad(loss_of)(model)
+    optimizer.update(model, grads)
+    return loss
+
+  model.train()
+  losses = [float(train_step(model, optimizer)) for _ in range(25)]
+  assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
