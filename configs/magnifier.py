@@ -11,12 +11,11 @@ def get_config() -> ConfigDict:
   config.task = "magnifier"
   config.name = "magnifier"
   config.seed = 0
-  config.size = 64  # pixels, of the frames
+  config.size = 48  # pixels, of the frames
   config.batch_size = 4
   config.still = 1  # pairs of each batch in which only the light changes
-  config.still_weight = 0.02  # of |d(still)| / |d(moving)| in the loss
-  config.steps = 8000
-  config.learning_rate = 1e-3
-  config.b2 = 0.99  # of Adam; batches are small and differ much
-  config.log_steps = 100
+  config.still_weight = 0.03  # of |d(still)| / |d(moving)| in the loss
+  config.steps = 3000
+  config.learning_rate = 0.002
+  config.log_steps = 50
   return config

@@ -18,11 +18,11 @@ def get_config() -> ConfigDict:
   config.record_size = 112
   config.image_size = 64
   config.simulated.update(
-    {"dir": "data/simulated-quickstart", "scale": 0.18, "labels": "balanced"}
+    {"dir": "data/simulated-quickstart", "scale": 0.12, "labels": "balanced"}
   )
   config.seeds = (45,)
   config.model.width = 16
   config.train.update(
-    {"epochs": 30, "batch_size": 32, "learning_rate": 1e-3, "checkpoint_epochs": 10}
+    {"epochs": 20, "batch_size": 32, "learning_rate": 1e-3, "checkpoint_epochs": 10}
   )
   return config

@@ -116,7 +116,7 @@ def _build(args: argparse.Namespace) -> int:
   outcomes = build(
     args.root, args.out, args.databases, args.size, args.cropped, args.face_model
   )
-  return print_outcomes(outcomes)
+  return print_outcomes(outcomes, all_wanted=args.databases is None)
 
 
 def _inspect(args: argparse.Namespace) -> int:
@@ -170,9 +170,9 @@ def _database_keys(text: str) -> list[str]:
 
 
 def _size(text: str) -> int:
-  if not text.isdecimal() or not 32 <= int(text) <= 1024 or int(text) % 32:
+  if not text.isdecimal() or not 32 <= int(text) <= 1024 or int(text) % 16:
     raise UserError(
-      f"--size {text}: expected a multiple of 32 from 32 to 1024, such as 112 or 224"
+      f"--size {text}: expected a multiple of 16 from 32 to 1024, such as 112 or 224"
     )
   return int(text)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -154,7 +155,9 @@ def _read_rows(workbook: Path, layout: Layout, problems: list[str]) -> list[_Row
 def _open_sheet(workbook: Path, layout: Layout):
   """All cells of the sheet that looks most like the layout's, and its columns."""
   try:
-    book = openpyxl.load_workbook(workbook, data_only=True)
+    with warnings.catch_warnings():  # About styles and drop-down lists.
+      warnings.simplefilter("ignore")
+      book = openpyxl.load_workbook(workbook, data_only=True)
   except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
     reason = str(error) or type(error).__name__
     raise UserError(

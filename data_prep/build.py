@@ -20,6 +20,11 @@ from infusenet_jax.flow import optical_flow, optical_strain
 from infusenet_jax.protocol import DATABASES
 
 FLOW_BATCH = 16  # One shape, so that the flow is compiled once.
+# What to say of an alignment that did not go by the eyes.
+FOUND = {
+  "face": "no eyes found, framed by the face, without rotation",
+  "centre": "no face found, centre crop",
+}
 RECIPE = 1  # Counts changes to what this package puts into a record.
 
 
@@ -92,7 +97,7 @@ def build(
       try:
         _build_database(database, out, source, options, face_model, outcome, bar)
       except UserError as error:
-        outcome.failure = str(error)
+        outcome.clips, outcome.failure = 0, str(error)
       outcome.seconds = time.monotonic() - start
   return outcomes
 
@@ -115,18 +120,18 @@ def _build_database(
     **options,
     "fingerprint": _fingerprint(database),
   }
-  kept = ("clips", "subjects", "centred", "problems", "notes")
-  finished = find_finished(out / key / VERSION, identity)
-  if finished:
+  kept = ("clips", "subjects", "centred", "problems", "notes", "fixes")
+  finished = out / key / VERSION
+  if metadata := find_finished(finished, identity):
     outcome.reused = True
     for field in kept:
-      setattr(outcome, field, finished[field])
+      setattr(outcome, field, metadata[field])
     bar.update(len(database.clips))
     return
   check_space(out, len(database.clips), size)
   outcome.problems, outcome.notes = list(database.problems), list(database.notes)
   subjects = set()
-  with unfinished(out, key) as folder, RecordWriter(folder / VERSION, key, size) as to:
+  with unfinished(finished) as folder, RecordWriter(folder, key, size) as to:
     for batch in _batches(_crops(database, size, face_model, outcome, bar)):
       for crops, flow in zip(batch, _flow(batch, size), strict=True):
         to.write(_example(crops, flow, database.layout.fps))
@@ -146,7 +151,7 @@ def _crops(
   database: Database, size: int, face_model: Path | None, outcome: Outcome, bar: tqdm
 ) -> Iterator[Crops]:
   """The clips that can be read, in the sheet's order; the others become problems."""
-  for keys, crops in stream_crops(database.clips, size, face_model, 2 * FLOW_BATCH):
+  for keys, crops in stream_crops(database.clips, size, face_model, 3 * FLOW_BATCH):
     place = f"{database.layout.key} {keys.clip.subject}/{keys.clip.name}"
     if isinstance(crops, ValueError):
       outcome.problems.append(f"{place}: {crops}; the clip is left out")
@@ -154,10 +159,9 @@ def _crops(
       outcome.problems += [
         f"{place}: {line}; it cannot be the window apex" for line in crops.unreadable
       ]
-      if not crops.alignment.aligned:
-        outcome.centred += 1
-        frame = keys.files[keys.onset]
-        outcome.notes.append(f"{place}: no face found in {frame}; centre crop")
+      if note := FOUND.get(crops.alignment.found):
+        outcome.notes.append(f"{place}: {keys.files[keys.onset]}: {note}")
+      outcome.centred += not crops.alignment.aligned
       yield crops
     bar.update()
 

@@ -10,6 +10,7 @@ from data_prep.layouts import LAYOUTS, Layout, plain
 from infusenet_jax.errors import UserError
 
 SIMULATED = "SIMULATED.json"
+UNFINISHED = "SIMULATED.partial.json"
 
 
 @dataclasses.dataclass
@@ -37,12 +38,17 @@ def read_simulated(root: Path) -> dict:
   """The content of ROOT/SIMULATED.json; {} for licensed databases.
 
   Raises:
-    UserError: the root is missing, or the file is not the simulator's.
+    UserError: the root is missing, or its simulation is unfinished or unreadable.
   """
   if not root.is_dir():
     raise UserError(
       f"{root}: no such folder; --root is the folder that holds the databases"
       " (write simulated ones with `python -m data_prep simulate --out DIR`)"
+    )
+  if (root / UNFINISHED).exists():
+    raise UserError(
+      f"{root}: its simulation was not finished ({UNFINISHED} is there); run the same"
+      " `python -m data_prep simulate` again, it goes on where it stopped"
     )
   if not (root / SIMULATED).exists():
     return {}

@@ -21,9 +21,13 @@ EYES_APART = 0.35
 BOX_EYES_CENTRE = (0.5, 0.39)
 BOX_EYES_APART = 0.40
 
-DETECTION_HEIGHTS = (240, 480)  # Frames are shrunk to these, one after the other.
+# Searches, the quick one first: frames are shrunk to this height; the least side of a
+# face as a fraction of it.
+FACE_SEARCHES = ((240, 0.25), (480, 0.1))
 BOX_SIDE = 200  # A face is scaled to this for the search for eyes.
 EYE_AREA = 0.62  # Upper fraction of the face box that may hold the eyes.
+EYE_SIDES = (28, 70)  # Of an eye's square, least and largest.
+EYE_SEARCHES = (("eye", 1.1), ("eye", 1.05), ("eye_tree_eyeglasses", 1.05))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +71,10 @@ class FaceDetector:
       cv2.CascadeClassifier(str(folder / f"haarcascade_frontalface_{kind}.xml"))
       for kind in ("default", "alt2")
     ]
-    self._eyes = [
-      cv2.CascadeClassifier(str(folder / f"haarcascade_{kind}.xml"))
-      for kind in ("eye", "eye_tree_eyeglasses")
-    ]
+    self._eyes = {
+      kind: cv2.CascadeClassifier(str(folder / f"haarcascade_{kind}.xml"))
+      for kind, _ in EYE_SEARCHES
+    }
 
   def align(self, frame: np.ndarray, size: int) -> Alignment:
     """The alignment of a (H, W, 3) uint8 frame to a (size, size) crop."""
@@ -103,18 +107,16 @@ class FaceDetector:
 
   def _find_face(self, grey):
     """The largest face as (x, y, side) in the frame's pixels."""
-    for height in DETECTION_HEIGHTS:
+    for height, least in FACE_SEARCHES:
       scale = min(1.0, height / grey.shape[0])
       small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
       small = cv2.equalizeHist(small)
-      least = small.shape[0] // 5
+      side = int(least * small.shape[0])
       for cascade in self._faces:
-        boxes = cascade.detectMultiScale(small, 1.1, 5, minSize=(least, least))
+        boxes = cascade.detectMultiScale(small, 1.1, 5, minSize=(side, side))
         if len(boxes):
           x, y, side, _ = max(boxes, key=lambda box: (box[2], -box[0], -box[1]))
           return x / scale, y / scale, side / scale
-      if scale == 1.0:
-        break
     return None
 
   def _find_eyes(self, grey, box):
@@ -124,8 +126,11 @@ class FaceDetector:
     face = warp(grey, matrix, BOX_SIDE)
     upper = cv2.equalizeHist(face[: int(EYE_AREA * BOX_SIDE)])
     expected = _expected_eyes((0, 0, BOX_SIDE))
-    for cascade in self._eyes:
-      found = cascade.detectMultiScale(upper, 1.05, 4, minSize=(24, 24))
+    least, largest = ((side, side) for side in EYE_SIDES)
+    for kind, step in EYE_SEARCHES:
+      found = self._eyes[kind].detectMultiScale(
+        upper, step, 4, minSize=least, maxSize=largest
+      )
       centres = [np.array([ex + ew / 2, ey + eh / 2]) for ex, ey, ew, eh in found]
       pairs = [
         (np.linalg.norm(a - expected[0]) + np.linalg.norm(b - expected[1]), a, b)

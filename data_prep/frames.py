@@ -1,7 +1,6 @@
 """Finding a clip's frame files in any release, and reading them without surprises."""
 
 import dataclasses
-import os
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from data_prep.annotations import Clip
 from data_prep.layouts import Layout, Release
+from infusenet_jax.errors import UserError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 WINDOW_SECONDS = 0.05  # Half-width of the window apex's window.
@@ -83,22 +83,27 @@ class FrameFinder:
 
   def _list(self, folder: Path) -> dict[tuple, Path]:
     if folder not in self._listings:
-      with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir())
-      self._listings[folder] = {same_name(name): folder / name for name in names}
+      paths = [path for path in _contents(folder) if path.is_dir()]
+      self._listings[folder] = {same_name(path.name): path for path in paths}
     return self._listings[folder]
 
   def _number_frames(self, folder: Path) -> dict[int, Path]:
     """The last number in a frame's name is its number, in every release."""
     if folder not in self._frames:
       frames = {}
-      for name in sorted(os.listdir(folder), reverse=True):
-        stem, suffix = os.path.splitext(name)
-        numbers = re.findall(r"\d+", stem)
-        if suffix.lower() in IMAGES and numbers and not name.startswith("."):
-          frames[int(numbers[-1])] = folder / name
+      for path in reversed(_contents(folder)):
+        numbers = re.findall(r"\d+", path.stem)
+        if path.suffix.lower() in IMAGES and numbers and path.name[0] != ".":
+          frames[int(numbers[-1])] = path
       self._frames[folder] = frames
     return self._frames[folder]
+
+
+def _contents(folder: Path) -> list[Path]:
+  try:
+    return sorted(folder.iterdir())
+  except OSError as error:
+    raise UserError(f"{folder}: cannot be listed ({error.strerror})") from error
 
 
 def key_frames(

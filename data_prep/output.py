@@ -42,21 +42,23 @@ def lock(out: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unfinished(out: Path, key: str) -> Iterator[Path]:
-  """A folder to write in that becomes OUT/<key> when the block ends without error.
+def unfinished(finished: Path) -> Iterator[Path]:
+  """A folder to write in that becomes OUT/<key>/<version> at the end of the block.
 
   Raises:
     UserError: the disk is full or cannot be written; nothing is left behind.
   """
+  out, key = finished.parents[1], finished.parent.name
   folder = out / f".building-{key}"
   shutil.rmtree(folder, ignore_errors=True)  # What a killed build left.
   try:
     yield folder
-    os.replace(folder, out / key)
+    finished.parent.mkdir(exist_ok=True)
+    os.replace(folder, finished)
   except OSError as error:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     what = "the disk is full" if full else f"cannot be written ({error})"
-    raise UserError(f"{out}: {what}; finished databases are kept") from error
+    raise UserError(f"--out {out}: {what}; finished databases are kept") from error
   finally:
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -95,6 +97,6 @@ def check_space(out: Path, clips: int, size: int) -> None:
   free = shutil.disk_usage(out).free
   if free < need:
     raise UserError(
-      f"--out {out}: the disk has {free / 1e9:.2f} GB free, about {need / 1e9:.2f} GB"
+      f"--out {out}: the disk has {free / 1e6:.1f} MB free, about {need / 1e6:.1f} MB"
       " are needed; make room or choose another --out"
     )

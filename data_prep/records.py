@@ -4,7 +4,10 @@ TFDS's own builder would shuffle in memory and serialise maps in an order of the
 writing the examples one by one keeps memory flat and the bytes the same every time.
 """
 
+import contextlib
+import errno
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +51,10 @@ def record_features(size: int) -> tfds.features.FeaturesDict:
 
 
 class RecordWriter:
-  """Writes examples in the order given; `finish` makes TFDS know the folder."""
+  """Writes examples in the order given; `finish` makes TFDS know the folder.
+
+  All methods raise OSError where the disk fails or is full.
+  """
 
   def __init__(self, folder: Path, name: str, size: int):
     folder.mkdir(parents=True)
@@ -74,13 +80,15 @@ class RecordWriter:
     }
     proto = self._serializer.get_tf_example(self._features.encode_example(example))
     data = proto.SerializeToString(deterministic=True)
-    self._writer.write(data)
+    with _os_errors():
+      self._writer.write(data)
     self._count += 1
     self._bytes += len(data)
 
   def finish(self, description: str, metadata: dict) -> None:
     """Closes the file and writes features, counts and metadata beside it."""
-    self._writer.close()
+    with _os_errors():
+      self._writer.close()
     template = tfds.core.ShardedFileTemplate(
       data_dir=self._folder,
       dataset_name=self._name,
@@ -110,4 +118,16 @@ class RecordWriter:
 
   def __exit__(self, *_):
     if self._writer.is_open():
-      self._writer.close()
+      with contextlib.suppress(RuntimeError):
+        self._writer.close()
+
+
+@contextlib.contextmanager
+def _os_errors():
+  """Turns ArrayRecord's RuntimeError back into the OSError that it reports."""
+  try:
+    yield
+  except RuntimeError as error:
+    full = os.strerror(errno.ENOSPC) in str(error)
+    line = str(error).splitlines()[0]
+    raise OSError(errno.ENOSPC if full else errno.EIO, line) from error

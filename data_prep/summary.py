@@ -21,8 +21,11 @@ def format_table(header: list[str], rows: list[list[object]]) -> str:
   return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def print_outcomes(outcomes: list["Outcome"]) -> int:
-  """Lists problems on stderr, then prints the table; returns build's exit status."""
+def print_outcomes(outcomes: list["Outcome"], all_wanted: bool) -> int:
+  """Lists problems on stderr, then prints the table; returns build's exit status.
+
+  `all_wanted`: no databases were named, so those without a folder get a row too.
+  """
   rows = []
   for outcome in outcomes:
     print_lines(outcome.notes + outcome.problems)
@@ -40,6 +43,11 @@ def print_outcomes(outcomes: list["Outcome"]) -> int:
         "not built" if outcome.failure else state,
       ]
     )
+  if all_wanted:
+    built = {outcome.key for outcome in outcomes}
+    rows += [
+      [DATABASES[key], *"-----", "not there"] for key in DATABASES if key not in built
+    ]
   header = ["database", "clips", "subjects", "centre crops", "fixes", "problems", ""]
   print(format_table(header, rows))
   if any(outcome.failure for outcome in outcomes):

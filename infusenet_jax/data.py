@@ -23,6 +23,8 @@ class Clips:
 
   Attributes:
     flow: (N, H, W, 3) float16: u, v, strain, each scaled to [0, 1] per clip.
+    flow_range: (N, 2, 3) float32: what 0 and 1 of each channel are, in pixels of the
+      records.
     onset, apex, window_apex: (N, H, W, 3) uint8 RGB.
     labels: (N, 12) uint8, in the order of `protocol.AUS`.
     database, subject, clip, aus, emotion: (N,) text.
@@ -30,6 +32,7 @@ class Clips:
   """
 
   flow: np.ndarray
+  flow_range: np.ndarray
   onset: np.ndarray
   apex: np.ndarray
   window_apex: np.ndarray
@@ -43,6 +46,11 @@ class Clips:
 
   def __len__(self) -> int:
     return len(self.labels)
+
+  def flow_in_pixels(self, number: int) -> np.ndarray:
+    """u and v of one clip, (H, W, 2), in pixels of the records."""
+    low, high = self.flow_range[number, :, :2]
+    return low + self.flow[number, ..., :2].astype(np.float32) * (high - low)
 
 
 def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
@@ -126,6 +134,7 @@ def _to_arrays(record: dict, image_size: int) -> dict[str, np.ndarray]:
   clip = {name: _resize(record[name], image_size) for name in FRAMES}
   flow = _resize(record["flow"].astype(np.float32), image_size)
   clip["flow"] = min_max(flow).astype(np.float16)
+  clip["flow_range"] = np.stack([flow.min((0, 1)), flow.max((0, 1))])
   clip["labels"] = record["labels"]
   return clip | {name: np.array(_text(record[name])) for name in _NAMES}
 

@@ -19,13 +19,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Inputs:
-  """The arrays of all clips, on the devices or in host memory, and batches of them.
+  """All clips, on the devices or in host memory: `take(numbers (B,))` is a batch.
 
-  `take(numbers (B,))` returns a batch without weights, split over the devices.
+  Batches are split over the devices of `mesh`.
   """
 
-  arrays: dict[str, jax.Array | np.ndarray]
   take: Callable[[np.ndarray], Batch]
+  mesh: Mesh
+
+  def weighted(self, numbers: np.ndarray, weights: np.ndarray) -> Batch:
+    """A batch for training, with the clips' `weights` (B,)."""
+    return self.take(numbers) | put_batch({"weights": weights}, self.mesh)
 
 
 def make_inputs(arrays: dict[str, np.ndarray], mesh: Mesh) -> Inputs:
@@ -34,7 +38,11 @@ def make_inputs(arrays: dict[str, np.ndarray], mesh: Mesh) -> Inputs:
   whole, split = replicated(mesh), over_batch(mesh)
   if not fits_device(size):
     _log.info("clips stay in host memory: %.1f GB do not fit the device", size / 1e9)
-    return Inputs(arrays, lambda numbers: _from_host(arrays, numbers, split))
+
+    def read(numbers: np.ndarray) -> Batch:
+      return put_batch({name: a[numbers] for name, a in arrays.items()}, mesh)
+
+    return Inputs(read, mesh)
   _log.info("clips on the device: %.2f GB", size / 1e9)
   arrays = jax.device_put(arrays, whole)
   take = jax.jit(
@@ -42,7 +50,7 @@ def make_inputs(arrays: dict[str, np.ndarray], mesh: Mesh) -> Inputs:
     in_shardings=(whole, whole),
     out_shardings=split,
   )
-  return Inputs(arrays, lambda numbers: take(arrays, numbers))
+  return Inputs(lambda numbers: take(arrays, numbers), mesh)
 
 
 def clip_arrays(
@@ -67,19 +75,20 @@ def clip_arrays(
     _log.info("magnified latents are computed in every step")
     return arrays | frames
   step = make_latent_step(graph, mesh)
-  split = over_batch(mesh)
   parts = []
   batches = list(sequential_batches(np.arange(len(clips)), batch_size))
   for numbers, count in tqdm(batches, desc="magnifying", unit="batch", delay=3):
-    latents = step(*weights, _from_host(frames, numbers, split))
+    batch = {name: array[numbers] for name, array in frames.items()}
+    latents = step(*weights, put_batch(batch, mesh))
     parts.append(to_host(latents)[:count])
   _log.info("magnified latents of %d clips computed once", len(clips))
   return arrays | {"latents": np.concatenate(parts)}
 
 
-def _from_host(arrays: dict[str, np.ndarray], numbers: np.ndarray, split) -> Batch:
-  def part_of(array):
-    shape = (len(numbers), *array.shape[1:])
-    return jax.make_array_from_callback(shape, split, lambda i: array[numbers[i[0]]])
-
-  return {name: part_of(array) for name, array in arrays.items()}
+def put_batch(arrays: dict[str, np.ndarray], mesh: Mesh) -> Batch:
+  """Splits host arrays (B, ...), the same in every process, over the devices."""
+  split = over_batch(mesh)
+  return {
+    name: jax.make_array_from_callback(array.shape, split, array.__getitem__)
+    for name, array in arrays.items()
+  }

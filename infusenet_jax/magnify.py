@@ -23,10 +23,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 from flax import nnx
 from ml_collections import ConfigDict
 
 from infusenet_jax.checkpoint import Checkpoints
+from infusenet_jax.eulerian import eulerian_magnifier
 from infusenet_jax.models import weights
 from infusenet_jax.models.magnifier import Magnifier
 from infusenet_jax.motion import Pairs, draw_pairs
@@ -52,7 +54,7 @@ def pretrain(config: ConfigDict, workdir: str | Path) -> None:
   Running it again with the same workdir goes on from the newest checkpoint: batches
   depend on the seed and the step alone.
   """
-  graph, params = nnx.split(_create(config))
+  graph, params = nnx.split(eulerian_magnifier(config.seed))
   optimizer = make_optimizer(config)
   step = make_step(graph, optimizer, config.still_weight)
   with claim(workdir, config) as folder:
@@ -88,11 +90,17 @@ def batches(config: ConfigDict, done: int) -> Iterator[tuple[int, Pairs]]:
 
 
 def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
-  """Adam, warmed up for 100 steps, then decaying to nothing as a cosine."""
+  """Muon on kernels as (height x width x in, out) matrices; a cosine decay to 0."""
+  steps = config.steps
   schedule = optax.warmup_cosine_decay_schedule(
-    0.0, config.learning_rate, min(100, config.steps // 2), config.steps
+    0.0, config.learning_rate, min(50, steps // 2), steps
   )
-  return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b2=config.b2))
+  matrix = optax.contrib.MuonDimensionNumbers((0, 1, 2), 3)
+  return optax.contrib.muon(
+    schedule,
+    beta=0.9,
+    muon_weight_dimension_numbers=lambda params: jax.tree.map(lambda _: matrix, params),
+  )
 
 
 def make_step(graph: nnx.GraphDef, optimizer, still_weight: float):
@@ -125,15 +133,3 @@ def losses(magnifier: Magnifier, pairs: Pairs) -> tuple[jax.Array, jax.Array]:
   mean = lambda where: jnp.sum(where * size) / jnp.maximum(jnp.sum(where), 1)  # noqa: E731
   yardstick = jax.lax.stop_gradient(mean(~pairs.still)) + 1e-6
   return image, mean(pairs.still) / yardstick
-
-
-def _create(config: ConfigDict) -> Magnifier:
-  """A magnifier whose residual blocks start as the identity.
-
-  So the whole starts as a shallow network, and trains several times faster.
-  """
-  magnifier = Magnifier(rngs=nnx.Rngs(config.seed))
-  for path, kernel in nnx.iter_graph(magnifier):
-    if isinstance(kernel, nnx.Param) and path[-2] == "conv2" and "layers" in path:
-      kernel[...] = jnp.zeros_like(kernel[...])
-  return magnifier

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import absl.logging
 import jax
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
@@ -70,6 +71,7 @@ def _start_log() -> None:
   log.addHandler(handler)
   log.setLevel(logging.INFO)
   log.propagate = False
+  absl.logging.set_verbosity(absl.logging.WARNING)
 
 
 def _read_config() -> ConfigDict:

@@ -56,12 +56,12 @@ def _draw_pair(rng: np.random.Generator, size: int, moves: bool) -> tuple:
     light = draw_light(rng, size, strength=rng.uniform())
     second, target = light(second), light(target)
   noise = rng.uniform(0, 2.5)
-  first, second = (_photograph(rng, frame, noise) for frame in (first, second))
+  first, second = (photograph(rng, frame, noise) for frame in (first, second))
   frames = (np.float32(2 * np.clip(x, 0, 1) - 1) for x in (first, second, target))
   return *frames, np.float32(amp), not moves
 
 
-def _photograph(rng: np.random.Generator, frame, noise: float):
+def photograph(rng: np.random.Generator, frame, noise: float):
   """Adds sensor noise of standard deviation `noise` / 255 and rounds to 8 bits."""
   return np.round(255 * frame + noise * rng.normal(size=frame.shape)) / 255
 
@@ -73,28 +73,28 @@ def draw_scene(rng: np.random.Generator, size: int, peak: float, times) -> list:
   displaced t times as far.
   """
   extent = _SCALE * (size + 2 * _MARGIN)
-  layers = [(_texture(rng, extent), None, _motion(rng, extent, peak))]
+  layers = [(_texture(rng, extent), None, draw_motion(rng, extent, peak))]
   if rng.uniform() < 0.5:
     mask = _blob(rng, extent)
-    layers.append((_texture(rng, extent), mask, _motion(rng, extent, peak)))
+    layers.append((_texture(rng, extent), mask, draw_motion(rng, extent, peak)))
   return [_render(layers, t, size) for t in times]
 
 
 def _render(layers, t: float, size: int):
   frame = None
   for texture, mask, motion in layers:
-    moved = _displace(texture, t * motion)
+    moved = displace(texture, t * motion)
     if mask is None:
       frame = moved
     else:
-      opacity = _displace(mask, t * motion)[..., None]
+      opacity = displace(mask, t * motion)[..., None]
       frame = opacity * moved + (1 - opacity) * frame
   margin = _SCALE * _MARGIN
   frame = frame[margin:-margin, margin:-margin]
   return np.clip(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA), 0, 1)
 
 
-def _displace(image, motion):
+def displace(image, motion):
   """The image moved by `motion` (h, w, 2), in its pixels, by backward look-up.
 
   cv2.remap rounds positions to 1/32 pixel, which is as much as some motions here.
@@ -161,7 +161,7 @@ def _blob(rng: np.random.Generator, extent: int):
   return np.clip(0.5 + (noise - rng.uniform(-0.5, 0.8)) * 20, 0, 1).astype(np.float32)
 
 
-def _motion(rng: np.random.Generator, extent: int, peak: float):
+def draw_motion(rng: np.random.Generator, extent: int, peak: float):
   """Displacement (extent, extent, 2) in drawn pixels; `peak` is in the frame's."""
   angle = rng.uniform(0, 2 * np.pi)
   shift = np.float32([np.cos(angle), np.sin(angle)])

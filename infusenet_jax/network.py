@@ -17,10 +17,10 @@ from infusenet_jax import engine
 from infusenet_jax.data import FRAMES
 from infusenet_jax.engine import Batch, TrainState
 from infusenet_jax.errors import UserError
+from infusenet_jax.inputs import put_batch
 from infusenet_jax.models import weights
 from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.models.magnifier import LATENT_CHANNELS
-from infusenet_jax.parallel import over_batch
 from infusenet_jax.protocol import AUS
 
 DECISIONS = ("both", "flow", "magnified")
@@ -122,18 +122,13 @@ def compute_dtype(name: str) -> jnp.dtype:
 
 
 def seconds_per_step(config: ConfigDict, network: Network, state: TrainState) -> float:
-  """Compiles the train step, and times it on a batch of nothing. Donates `state`."""
-  batch = {
-    name: jax.make_array_from_callback(
-      shape.shape,
-      over_batch(network.mesh),
-      lambda index, shape=shape: np.zeros(shape.shape, shape.dtype)[index],
-    )
-    for name, shape in batch_shapes(config).items()
-  }
-  state = jax.block_until_ready(network.train_step(state, batch))
+  """Compiles the train step and times it on a batch of zeros. Donates `state`."""
+  shapes = batch_shapes(config)
+  zeros = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+  batch = put_batch(zeros, network.mesh)
+  step = network.train_step.lower(state, batch).compile()
   start = time.monotonic()
-  jax.block_until_ready(network.train_step(state, batch))
+  jax.block_until_ready(step(state, batch))
   return time.monotonic() - start
 
 

@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 from ml_collections import ConfigDict
 
+from infusenet_jax.data import Clips
+from infusenet_jax.html_clips import Sample
+from infusenet_jax.html_report import read_curve, write_report
 from infusenet_jax.parallel import is_main_process
-from infusenet_jax.predictions import read_predictions, write_predictions
+from infusenet_jax.predictions import Predictions, read_predictions, write_predictions
 from infusenet_jax.report import format_tables, write_tables
 from infusenet_jax.tables import cd6me_tables
 from infusenet_jax.workdir import versions
 
 LAST_WRITTEN = "results.md"
+SAMPLES = 6
 
 
 def results_exist(workdir: Path) -> bool:
@@ -18,24 +23,62 @@ def results_exist(workdir: Path) -> bool:
   return (workdir / LAST_WRITTEN).exists()
 
 
-def report_results(config: ConfigDict, workdir: Path) -> None:
-  """Scores the predictions of all folds, writes the tables and prints them."""
+def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> None:
+  """Scores the predictions of all folds; writes tables, predictions and report."""
   if not is_main_process():
     return
-  files = sorted(workdir.glob("folds/*/predictions.csv"))
-  predictions = read_predictions(files)
+  predictions = _fold_predictions(workdir)
   write_predictions(workdir / "predictions.csv", predictions)
   tables = cd6me_tables(predictions)
-  how = {"title": f"InfuseNet, {config.name}", "simulated": predictions.simulated}
-  write_tables(
-    workdir,
-    tables,
-    **how,
-    config=config,
-    seed=config.seeds[0],
-    versions=versions(),
+  about = _title(config, predictions) | {"config": config, "versions": versions()}
+  curves = []
+  for folder in sorted(workdir.glob("folds/*")):
+    seed, fold = folder.name.removeprefix("seed").split("-", 1)
+    curves.append(read_curve(folder / "losses.csv", int(seed), fold))
+  write_report(
+    workdir / "report.html",
+    tables=tables,
+    predictions=predictions,
+    curves=curves,
+    samples=_samples(clips),
+    **about,
   )
-  print(format_tables(tables, **how), end="")
-  print(
-    f"\nWritten to {workdir}: results.json, results.md, *_table.csv, predictions.csv"
-  )
+  write_tables(workdir, tables, seed=config.seeds[0], **about)
+
+
+def print_results(config: ConfigDict, workdir: Path) -> None:
+  """Prints the tables of a finished run."""
+  if not is_main_process():
+    return
+  predictions = _fold_predictions(workdir)
+  title = _title(config, predictions)
+  print(format_tables(cd6me_tables(predictions), **title), end="")
+  print(f"\nWritten to {workdir}: report.html, results.json, results.md,")
+  print("au_table.csv, database_table.csv, predictions.csv")
+
+
+def _fold_predictions(workdir: Path) -> Predictions:
+  return read_predictions(sorted(workdir.glob("folds/*/predictions.csv")))
+
+
+def _title(config: ConfigDict, predictions: Predictions) -> dict:
+  return {"title": f"InfuseNet, {config.name}", "simulated": predictions.simulated}
+
+
+def _samples(clips: Clips) -> list[Sample]:
+  """One clip of each database, the first that shows several AUs."""
+  chosen = []
+  for key in dict.fromkeys(clips.database):
+    mine = np.flatnonzero(clips.database == key)
+    i = mine[np.argmax(clips.labels[mine].sum(1))]
+    chosen.append(
+      Sample(
+        database=key,
+        subject=clips.subject[i],
+        clip=clips.clip[i],
+        onset=clips.onset[i],
+        apex=clips.apex[i],
+        flow=clips.flow_in_pixels(i),
+      )
+    )
+  return chosen[:SAMPLES]

@@ -27,9 +27,9 @@ from infusenet_jax.network import (
 from infusenet_jax.parallel import data_mesh, is_main_process, to_host
 from infusenet_jax.predictions import Predictions, write_predictions
 from infusenet_jax.protocol import Fold, folds
-from infusenet_jax.results import report_results, results_exist
+from infusenet_jax.results import print_results, results_exist, write_results
 from infusenet_jax.stand_in import clips_expected, records_folder
-from infusenet_jax.workdir import claim, fold_folder
+from infusenet_jax.workdir import claim, fold_folder, keep_config
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +51,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
   with claim(workdir, config) as workdir:
     if results_exist(workdir):
       _log.info("%s holds this run, finished; here are its tables again", workdir)
-      report_results(config, workdir)
+      print_results(config, workdir)
       return
+    _log.info("compiling the network, which usually takes 10 to 60 s")
     network = build_network(config, mesh)
     say_time_needed(config, network)
 
@@ -75,6 +76,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
       )
       if not (fold_folder(workdir, seed, fold.name) / PREDICTIONS).exists()
     ]
+    keep_config(workdir, config)
     steps = sum(steps_per_epoch(config, fold) for _, fold in todo) * config.train.epochs
     bar = tqdm(total=steps, unit="step", disable=not is_main_process())
     with bar, stop_on_sigterm() as stop:
@@ -84,7 +86,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
         state = train_fold(config, network, inputs, fold, seed, folder, bar, stop)
         logits = predict(network, state, inputs, fold, config)
         save_predictions(folder / PREDICTIONS, clips, fold, seed, logits)
-    report_results(config, workdir)
+    write_results(config, workdir, clips)
+    print_results(config, workdir)
 
 
 def train_fold(
@@ -112,15 +115,14 @@ def train_fold(
       order = [seed, *fold.name.encode(), epoch]
       batches = list(epoch_batches(numbers, config.train.batch_size, order))
       for step in range(int(state.step) - epoch * per_epoch, per_epoch):
-        clip_numbers, clip_weights = batches[step]
-        batch = inputs.take(clip_numbers) | {"weights": clip_weights}
-        state = network.train_step(state, batch)
+        state = network.train_step(state, inputs.weighted(*batches[step]))
         bar.update()
+        if bar.n == bar.last_print_n:  # The bar was drawn just now: rarely.
+          show_loss(bar, state, epoch, step + 1)
         if stop:
           checkpoints.save(state)
           raise Preempted(f"saved in {folder}; run the same command again to go on")
-      loss = end_epoch(state, per_epoch, batches, epoch, folder, checkpoints)
-      bar.set_postfix(epoch=f"{epoch + 1}/{config.train.epochs}", loss=f"{loss:.4f}")
+      end_epoch(state, per_epoch, batches, epoch, folder, checkpoints)
       state = state._replace(loss_sum=jnp.zeros_like(state.loss_sum))
       if (epoch + 1) % config.train.checkpoint_epochs == 0:
         checkpoints.save(state)
@@ -135,8 +137,8 @@ def end_epoch(
   epoch: int,
   folder: Path,
   checkpoints: Checkpoints,
-) -> float:
-  """Logs the epoch's mean loss; stops where a step was not finite."""
+) -> None:
+  """Keeps the epoch's mean loss; stops where a step was not finite."""
   failed = int(state.failed_step)
   if failed >= 0:
     checkpoints.save(state)
@@ -146,10 +148,14 @@ def end_epoch(
       f"{clips}) is not finite; the state before it is saved there. Lower "
       "config.train.learning_rate, and start in another --workdir"
     )
-  loss = float(state.loss_sum) / per_epoch
   if is_main_process():
-    write_loss(folder / "losses.csv", epoch, loss)
-  return loss
+    write_loss(folder / "losses.csv", epoch, float(state.loss_sum) / per_epoch)
+
+
+def show_loss(bar: tqdm, state: TrainState, epoch: int, steps: int) -> None:
+  """Puts the epoch and its mean loss over the first `steps` steps beside the bar."""
+  loss = float(state.loss_sum) / steps
+  bar.set_postfix_str(f"epoch {epoch + 1}, loss {loss:.4f}", refresh=False)
 
 
 def predict(

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.errors import UserError
 
+CONFIG = "config.json"
 _PACKAGES = (
   "infusenet-jax",
   "jax",
@@ -29,7 +30,7 @@ _PACKAGES = (
 
 @contextlib.contextmanager
 def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
-  """Holds `workdir` for one run of `config` and writes config.json on first use.
+  """Holds `workdir` for one run of `config`, new there or begun there before.
 
   Raises:
     UserError: where another run is in it, or it holds another run's config, or it
@@ -51,14 +52,22 @@ def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
         f"--workdir={workdir}: another run is using it; wait for that one, or name "
         "another --workdir"
       ) from error
-    _check_config(folder / "config.json", config)
+    _check_config(folder / CONFIG, config)
     yield folder
 
 
+def keep_config(workdir: Path, config: ConfigDict) -> None:
+  """Writes config.json, once nothing stands against the run: the workdir is its."""
+  text = json.dumps(_as_json(config), indent=2) + "\n"
+  write_atomically(workdir / CONFIG, text)
+
+
+def _as_json(config: ConfigDict) -> dict[str, Any]:
+  return json.loads(config.to_json_best_effort())
+
+
 def _check_config(path: Path, config: ConfigDict) -> None:
-  ours = json.loads(config.to_json_best_effort())
   if not path.exists():
-    write_atomically(path, json.dumps(ours, indent=2) + "\n")
     return
   try:
     theirs = json.loads(path.read_text())
@@ -66,7 +75,7 @@ def _check_config(path: Path, config: ConfigDict) -> None:
     raise UserError(
       f"{path}: not a run's config ({error}); name another --workdir"
     ) from error
-  if differences := _differences(flatten(theirs), flatten(ours)):
+  if differences := _differences(flatten(theirs), flatten(_as_json(config))):
     raise UserError(
       f"{path}: this workdir holds another run ({'; '.join(differences)}); "
       "name another --workdir, or run the config that is there"

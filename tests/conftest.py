@@ -38,6 +38,7 @@ def make_clips(count: int = 30, size: int = 32, seed: int = 0) -> Clips:
   text = lambda values: np.array(list(values))  # noqa: E731
   return Clips(
     flow=rng.random((count, size, size, 3)).astype(np.float16),
+    flow_range=np.tile(np.float32([[[0], [1]]]), (count, 1, 3)),
     onset=frame(),
     apex=frame(),
     window_apex=frame(),

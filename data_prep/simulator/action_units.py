@@ -6,11 +6,12 @@ lines that deepen (wrinkles). Fields are per side, so that a clip can be one-sid
 """
 
 import functools
+import math
 
 import cv2
 import numpy as np
 
-from data_prep.simulator import face
+from data_prep.simulator import canvas
 from data_prep.simulator.identity import Identity
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
@@ -112,16 +113,28 @@ def displacement(au: int, who: Identity, side: int) -> np.ndarray:
   """Displacement (H, W, 2) of an action unit on one side, its largest length 1.
 
   On every `STEP`-th canvas pixel; `side` is -1 for the left of the picture (the
-  subject's right), 1 for its right. Bumps at the midline belong to both sides.
+  subject's right), 1 for its right. Muscles differ: each person's pull in a direction
+  and over an area of their own, a little different on both sides.
   """
-  x, y = face.grid(STEP)
+  rng = np.random.default_rng((who.muscles, au, side + 1))
+  turn, size, right, down = np.clip(rng.normal(size=4), -2, 2) * (
+    0.15,
+    0.12,
+    0.15,
+    0.15,
+  )
+  cos, sin, size = math.cos(turn), math.sin(turn), math.exp(size)
+  x, y = canvas.grid(STEP)
   field = np.zeros((*x.shape, 2), np.float32)
   for cx, cy, dx, dy, sx, above, below in _bumps(au, who):
-    sy = np.where(y < cy, np.float32(above), np.float32(below))
-    weight = face.bump(side * x, y, cx, cy, sx, sy)
-    # Muscles of one side barely move the other.
-    weight *= face.smooth_step(side * x, -0.15, 0.1)
-    field += weight[..., None] * np.array((side * dx, dy), np.float32)
+    cx, cy = cx + float(right) * sx, cy + float(down) * min(above, below)
+    sy = np.where(y < cy, np.float32(size * above), np.float32(size * below))
+    weight = canvas.bump(side * x, y, cx, cy, size * sx, sy)
+    # Muscles of one side barely move the other, and nothing beyond the face.
+    weight *= canvas.smooth_step(side * x, -0.15, 0.1)
+    weight *= canvas.smooth_step(side * x, who.head_width, 0.85 * who.head_width)
+    pull = side * (cos * dx - sin * dy), sin * dx + cos * dy
+    field += weight[..., None] * np.array(pull, np.float32)
   return field / np.linalg.norm(field, axis=-1).max()
 
 
@@ -143,7 +156,9 @@ def _wrinkle_lines(au: int, who: Identity) -> list[tuple[float, ...]]:
     12: [(nose + 0.08, who.nose_tip + 0.05, corner + 0.12, mouth - 0.05, 0.022, 0.7)],
     14: [(corner + 0.06, mouth - 0.06, corner + 0.06, mouth + 0.07, 0.018, 1.0)],
     15: [(corner + 0.02, mouth + 0.04, corner + 0.07, mouth + 0.2, 0.018, 0.6)],
-    17: [(d, who.chin - 0.38, d + 0.03, who.chin - 0.3, 0.02, 0.5) for d in (0.03, 0.1)],
+    17: [
+      (d, who.chin - 0.38, d + 0.03, who.chin - 0.3, 0.02, 0.5) for d in (0.03, 0.1)
+    ],
   }.get(au, [])
 
 
@@ -156,7 +171,7 @@ def wrinkles(au: int, who: Identity, side: int) -> np.ndarray | None:
   lines = _wrinkle_lines(au, who)
   if not lines:
     return None
-  x, y = face.grid(STEP)
+  x, y = canvas.grid(STEP)
   total = np.zeros(x.shape, np.float32)
   for x0, y0, x1, y1, width, depth in lines:
     dx, dy = x1 - x0, y1 - y0

@@ -92,8 +92,12 @@ def _summary(plan: dict[str, list[PlannedClip]]) -> str:
   for key, clips in plan.items():
     subjects = len({clip.subject for clip in clips})
     rows.append([LAYOUTS[key].folders[0], len(clips), subjects, *counts[key].values()])
-  rows.append(["all", *(sum(column) for column in list(zip(*rows[1:], strict=True))[1:])])
-  widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
+  rows.append(
+    ["all", *(sum(column) for column in list(zip(*rows[1:], strict=True))[1:])]
+  )
+  widths = [
+    max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)
+  ]
   return "\n".join(
     "  ".join(
       str(cell).ljust(width) if i == 0 else str(cell).rjust(width)

@@ -56,6 +56,7 @@ class Identity:
   hair: np.ndarray
   iris: np.ndarray
   lips: np.ndarray
+  muscles: int  # Seed of how this person's muscles pull; see action_units.py.
 
   @property
   def brow_y(self) -> float:
@@ -72,7 +73,9 @@ def _between(rng: np.random.Generator, colours: np.ndarray, place: float) -> np.
   """The colour at `place` in [0, len - 1] of a row of colours, a little off."""
   low = int(np.clip(place, 0, len(colours) - 1.001))
   mix = colours[low] + (place - low) * (colours[low + 1] - colours[low])
-  return linear(np.clip(mix * rng.normal(1, 0.03) + rng.normal(0, 2, 3), 8, 250)).astype(np.float32)
+  return linear(
+    np.clip(mix * rng.normal(1, 0.03) + rng.normal(0, 2, 3), 8, 250)
+  ).astype(np.float32)
 
 
 def draw_identity(
@@ -124,4 +127,5 @@ def draw_identity(
     hair=hair,
     iris=iris,
     lips=lips.astype(np.float32),
+    muscles=int(rng.integers(2**31)),
   )

@@ -12,7 +12,7 @@ import math
 import cv2
 import numpy as np
 
-from data_prep.simulator import action_units, face
+from data_prep.simulator import action_units, canvas, face
 
 COARSE = 2  # Maps are computed on every second pixel and interpolated.
 _PIVOT = (0.0, 1.3, -0.75)  # Where the head turns: the top of the neck.
@@ -58,8 +58,8 @@ class Placement:
 
     Even numbers, so that it halves; clipped to the frame.
     """
-    x = face.LEFT + np.array((0, 1, 0, 1)) * face.WIDTH
-    y = face.TOP + np.array((0, 0, 1, 1)) * face.HEIGHT
+    x = canvas.LEFT + np.array((0, 1, 0, 1)) * canvas.WIDTH
+    y = canvas.TOP + np.array((0, 0, 1, 1)) * canvas.HEIGHT
     u, v = self.to_frame(x, y)
     top, bottom = np.clip((v.min(), v.max()), 0, size[0]).astype(int) // 2 * 2
     left, right = np.clip((u.min(), u.max()), 0, size[1]).astype(int) // 2 * 2
@@ -115,7 +115,10 @@ class Warp:
     near-isometries after the placement, so the error shrinks by the strain each time.
     """
     scale = self.placement.scale
-    cos, sin = scale * math.cos(self.placement.roll), scale * math.sin(self.placement.roll)
+    cos, sin = (
+      scale * math.cos(self.placement.roll),
+      scale * math.sin(self.placement.roll),
+    )
     turn = np.array(((cos, -sin), (sin, cos)), np.float32)
     rows, columns = np.mgrid[: first.shape[0], : first.shape[1]].astype(np.float32)
     flow = np.zeros_like(first)
@@ -128,5 +131,5 @@ class Warp:
 
 def _canvas(x: np.ndarray, y: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
   """Face coordinates to pixels of a canvas grid that keeps every `step`-th pixel."""
-  scale = face.PIXELS / step
-  return (x - face.LEFT) * scale, (y - face.TOP) * scale
+  scale = canvas.PIXELS / step
+  return (x - canvas.LEFT) * scale, (y - canvas.TOP) * scale

@@ -62,7 +62,9 @@ class Nuisance:
     return self.light(time)[1:]
 
 
-def draw_nuisance(rng: np.random.Generator, camera: Camera, strength: float) -> Nuisance:
+def draw_nuisance(
+  rng: np.random.Generator, camera: Camera, strength: float
+) -> Nuisance:
   """One clip's nuisance at `strength` (0 none, 1 normal) of a database's camera."""
   amount = strength * camera.nuisance * float(rng.lognormal(-0.1, 0.35))
   # Per quarter of a second: shift in distances between the pupils, relative size,

@@ -20,13 +20,18 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.layouts import LAYOUTS
+from data_prep.simulator.film import Film
 from data_prep.simulator.population import PlannedClip, plan_database
+from data_prep.simulator.studio import Studio
 from data_prep.simulator.workbooks import workbook_bytes
 from infusenet_jax.errors import UserError
 
 VERSION = 1  # Raised whenever the same parameters would give other files.
 DONE, PARTIAL = "SIMULATED.json", "SIMULATED.partial.json"
 WINDOW = 0.05  # Seconds about the annotated apex that `--frames key` keeps.
+AT_ONCE = (
+  12  # Clips of one subject in a job; drawing the portrait costs as much as one.
+)
 DENSEST = 100  # Frames per second of that window; faster cameras are thinned.
 
 
@@ -114,17 +119,17 @@ def _claim(root: Path, parameters: Parameters) -> bool:
 
 
 def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> None:
-  """Every clip that is not finished, subject by subject, the large ones first."""
+  """Every clip that is not finished, a few of one subject at a time."""
   clips = [
     clip
     for clips in plan.values()
     for clip in clips
     if not truth_path(root, clip).exists()
   ]
-  groups = [
-    list(group) for _, group in itertools.groupby(clips, lambda c: (c.database, c.number))
-  ]
-  groups.sort(key=lambda group: -sum(len(_kept(clip, parameters)) for clip in group))
+  groups = []
+  for _, group in itertools.groupby(clips, lambda clip: (clip.database, clip.number)):
+    group = list(group)
+    groups += [group[i : i + AT_ONCE] for i in range(0, len(group), AT_ONCE)]
   workers = workers or len(os.sched_getaffinity(0))
   jobs = [(root, group, parameters) for group in groups]
   with tqdm(total=len(clips), desc="simulate", unit="clip", smoothing=0.05) as bar:
@@ -163,8 +168,6 @@ def write_subject(
   root: Path, clips: list[PlannedClip], parameters: Parameters
 ) -> Iterator[PlannedClip]:
   """Films the clips of one subject and yields each when it is on disk."""
-  from data_prep.simulator.rendering import Film, Studio
-
   cv2.setNumThreads(1)  # The processes share the cores already.
   studio = Studio(clips[0].database, clips[0].number, parameters.seed)
   for clip in clips:
@@ -196,10 +199,10 @@ def _kept(clip: PlannedClip, parameters: Parameters) -> list[int]:
 
 def truth_path(root: Path, clip: PlannedClip) -> Path:
   """Where a clip's truth lies; only evaluation may read it."""
-  return root / "truth" / clip.database / f"{clip.folder_key}.npz"
+  return root / "truth" / clip.database / f"{clip.truth_name}.npz"
 
 
-def _write_truth(path: Path, film) -> None:
+def _write_truth(path: Path, film: Film) -> None:
   truth = film.truth()
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_suffix(f".{os.getpid()}.tmp")

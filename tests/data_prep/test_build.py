@@ -1,5 +1,6 @@
 import errno
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from data_prep.faces import FaceDetector
 from infusenet_jax.errors import UserError
 from infusenet_jax.flow import optical_strain
 from infusenet_jax.protocol import AUS, DATABASES
-from tests.data_prep.trees import draw_frame, write_all, write_casme2
+from tests.data_prep.trees import draw_frame, write_all, write_casme2, write_clip
 
 SIZE = 64  # One size for all tests: the flow is compiled once.
 
@@ -200,7 +201,23 @@ def test_all_frames_share_the_onsets_alignment(tmp_path, monkeypatch):
   assert not crops.alignment.aligned
   (outcome,) = build(tmp_path, tmp_path / "out", ["casme2"], size=SIZE)
   assert (outcome.clips, outcome.centred, outcome.problems) == (1, 1, [])
-  assert "EP01/img1.jpg; centre crop" in outcome.notes[0]
+  assert "EP01/img1.jpg: no face found, centre crop" in outcome.notes[0]
+
+
+def test_cropped_release_is_only_resized(tmp_path):
+  """Declared, or recognised because it is the only one there; it need not be square."""
+  folder = write_casme2(tmp_path, [[1, "EP01", 1, 3, 5, "4", "x"]], frames=False)
+  clip = "sub01/EP01"
+  write_clip(folder / "Cropped" / clip, "reg_img{}.jpg", 1, 3, 5, width=80, height=96)
+  (keys,) = open_database("casme2", folder).clips
+  assert keys.cropped
+  assert load_crops(keys, SIZE, FaceDetector()).alignment.found == "cropped"
+  raw = folder / "CASME2_RAW_selected" / clip
+  write_clip(raw, "img{}.jpg", 1, 3, 5, width=160, height=120)
+  for cropped, found in ((False, "centre"), (True, "cropped")):
+    (keys,) = open_database("casme2", folder, cropped=cropped).clips
+    assert keys.files[1].name.startswith("reg_") == cropped
+    assert load_crops(keys, SIZE, FaceDetector()).alignment.found == found
 
 
 def break_writer_after(monkeypatch, count, error):
@@ -239,6 +256,19 @@ def test_full_disk_keeps_what_is_finished_and_leaves_no_half(
   assert (second.clips, second.failure) == (2, "")
 
 
+def test_disk_error_that_only_the_record_writer_sees(tmp_path):
+  write_casme2(tmp_path / "root")
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+  try:
+    (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  assert "cannot be written" in outcome.failure
+  assert "\n" not in outcome.failure
+  assert [p.name for p in (tmp_path / "out").iterdir()] == [".lock"]
+
+
 def test_interrupted_build_resumes(two_databases, monkeypatch):
   root, out = two_databases
   with monkeypatch.context() as patch:
@@ -252,7 +282,7 @@ def test_interrupted_build_resumes(two_databases, monkeypatch):
 
 def test_killed_builds_leftovers_are_cleared(tmp_path):
   write_casme2(tmp_path / "root")
-  left = tmp_path / "out/.building-casme2/1.0.0"
+  left = tmp_path / "out/.building-casme2"
   left.mkdir(parents=True)
   (left / "records").write_bytes(b"half")
   (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
@@ -281,7 +311,7 @@ def test_disk_that_is_too_small_is_said_before(tmp_path, monkeypatch):
   usage = shutil.disk_usage(tmp_path)._replace(free=1000)
   monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
   (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  assert "GB free" in outcome.failure
+  assert "0.0 MB free, about 0.1 MB are needed" in outcome.failure
 
 
 def test_out_that_cannot_be_written(tmp_path):

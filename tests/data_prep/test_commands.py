@@ -1,4 +1,4 @@
-"""The commands as a user meets them: exit status, one line per problem, no traceback."""
+"""The commands as a user meets them: exit status, one line per problem."""
 
 import json
 import subprocess
@@ -110,6 +110,10 @@ def test_check_of_simulated_data_says_so(command, tmp_path):
   status, _, (line,) = command("check", "--root", tmp_path)
   assert status == 2
   assert "SIMULATED.json: not readable JSON" in line
+  (tmp_path / "SIMULATED.json").rename(tmp_path / "SIMULATED.partial.json")
+  status, _, (line,) = command("check", "--root", tmp_path)
+  assert status == 2
+  assert "its simulation was not finished" in line
 
 
 def broken_casme2(root):
@@ -216,7 +220,7 @@ def test_size_that_no_network_takes(command, tmp_path, size):
   build = ["build", "--root", tmp_path, "--out", tmp_path / "out", "--size", size]
   status, _, (line,) = command(*build)
   assert status == 2
-  assert f"--size {size}: expected a multiple of 32" in line
+  assert f"--size {size}: expected a multiple of 16" in line
 
 
 def test_inspect_draws_a_sheet(command, tmp_path):

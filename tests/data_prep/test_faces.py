@@ -134,3 +134,32 @@ def test_missing_or_wrong_face_model(tmp_path):
   (tmp_path / "yunet.onnx").write_bytes(b"not a model")
   with pytest.raises(UserError, match="cannot load it"):
     FaceDetector(tmp_path / "yunet.onnx")
+
+
+class FakeYuNet:
+  """Answers as OpenCV's FaceDetectorYN does: rows of x, y, w, h, 5 points, score."""
+
+  def __init__(self, faces):
+    self.faces = faces
+
+  def setInputSize(self, size):
+    assert size == (640, 360)
+
+  def detect(self, image):
+    assert image.shape == (360, 640, 3)
+    return 1, self.faces
+
+
+def test_yunets_eyes_are_used_in_either_order(monkeypatch, tmp_path):
+  (tmp_path / "yunet.onnx").write_bytes(b"model")
+  small = np.array([[1, 1, 9, 9, *[5, 5] * 5, 0.9], [*[0] * 15]], np.float32)
+  small[1, :8] = 200, 100, 150, 150, 320, 160, 240, 150
+  for faces, found in ((small, "eyes"), (None, "centre")):
+    fake = FakeYuNet(faces)
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_, fake=fake: fake)
+    detector = FaceDetector(tmp_path / "yunet.onnx")
+    alignment = detector.align(np.zeros((1080, 1920, 3), np.uint8), 224)
+    assert alignment.found == found
+    if found == "eyes":
+      expected = from_eyes(np.array([720, 450]), np.array([960, 480]), 224)
+      np.testing.assert_allclose(alignment.matrix, expected)

@@ -71,7 +71,12 @@ def test_off_apexnet_ignores_strain():
 
 @pytest.mark.parametrize(
   "name",
-  ["sssnet", "ststnet", "off_apexnet", pytest.param("resnet18", marks=pytest.mark.slow)],
+  [
+    "sssnet",
+    "ststnet",
+    "off_apexnet",
+    pytest.param("resnet18", marks=pytest.mark.slow),
+  ],
 )
 def test_training_reduces_the_loss(name):
   """On clips whose AUs are the signs of the flow in a part of the image each."""

@@ -67,7 +67,10 @@ def test_the_magnifier_reproduces_the_authors(oracle):
 
   # The decoded image's rounding error in float32 is 4e-5, in PyTorch as well: the
   # oracle's decoder multiplies its input's. So that is compared in float64.
-  for dtype, bound, decoded_bound in (("float32", 1e-5, 1e-4), ("float64", 1e-10, 1e-10)):
+  for dtype, bound, decoded_bound in (
+    ("float32", 1e-5, 1e-4),
+    ("float64", 1e-10, 1e-10),
+  ):
     with jax.enable_x64(dtype == "float64"):
       a, d, decoded = magnify(
         model.magnifier, jnp.asarray(onset, dtype), jnp.asarray(apex, dtype)
@@ -154,7 +157,9 @@ def test_unitary_infusion_starts_as_the_published_one_bit_for_bit():
     model.eval()
   weights.from_torch(unitary, weights.to_torch(published))
   call = nnx.jit(lambda model, *inputs: model(*inputs))
-  for found, expected in zip(call(unitary, *clips), call(published, *clips), strict=True):
+  for found, expected in zip(
+    call(unitary, *clips), call(published, *clips), strict=True
+  ):
     np.testing.assert_array_equal(found, expected)
 
 

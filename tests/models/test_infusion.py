@@ -1,0 +1,187 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
+from infusenet_jax.models.infusion import (
+  FlowContextGate,
+  PublishedInfusion,
+  UnitaryInfusion,
+  cayley,
+  skew,
+)
+
+few = settings(deadline=None, max_examples=15)
+seeds = st.integers(0, 2**31 - 1)
+even_channels = st.sampled_from([2, 4, 8, 16])
+
+
+def _triangle(seed, channels, norm):
+  """A random skew-symmetric matrix of that spectral norm, folded."""
+  triangle = jax.random.normal(jax.random.key(seed), (channels // 2, channels - 1))
+  return triangle * (norm / np.linalg.norm(skew(triangle), 2))
+
+
+def _infusion(seed, channels, norm):
+  infusion = UnitaryInfusion(channels)
+  infusion.triangle[...] = _triangle(seed, channels, norm)
+  return infusion
+
+
+def _orthogonality(q):
+  q = np.asarray(q, np.float64)
+  return np.abs(q.T @ q - np.eye(len(q))).max()
+
+
+@pytest.mark.parametrize("channels", [2, 4, 10])
+def test_skew_uses_each_parameter_once_above_and_once_below_the_diagonal(channels):
+  count = channels * (channels - 1) // 2
+  triangle = 1 + jnp.arange(count, dtype=jnp.float32).reshape(channels // 2, -1)
+  a = np.asarray(skew(triangle))
+  np.testing.assert_array_equal(a, -a.T)
+  upper = a[np.triu_indices(channels, 1)]
+  np.testing.assert_array_equal(np.sort(upper), 1 + np.arange(count))
+
+
+@few
+@given(seeds, even_channels, st.floats(-3, 3))
+def test_cayley_is_orthogonal_and_solves_its_definition(seed, channels, log_norm):
+  a = skew(_triangle(seed, channels, 10**log_norm))
+  q = cayley(a)
+  assert _orthogonality(q) < 1e-5
+  a, eye = np.asarray(a, np.float64), np.eye(channels)
+  expected = np.linalg.solve(eye + a, eye - a)
+  np.testing.assert_allclose(q, expected, atol=1e-6 * max(1, 10**log_norm))
+
+
+@pytest.mark.parametrize("norm", [1e-3, 1.0, 30.0, 1e3])
+def test_cayley_of_the_widest_stage_is_orthogonal(norm):
+  assert _orthogonality(cayley(skew(_triangle(0, 512, norm)))) < 1e-5
+
+
+def test_cayley_of_zero_is_exactly_the_identity():
+  np.testing.assert_array_equal(cayley(jnp.zeros((64, 64))), np.eye(64))
+
+
+def test_cayley_stays_orthogonal_after_a_thousand_optimiser_steps():
+  target = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (16, 16)))[0]
+  optimizer = optax.adam(0.1)
+
+  def step(_, carry):
+    triangle, opt_state = carry
+    loss = lambda t: jnp.sum((cayley(skew(t)) - target) ** 2)  # noqa: E731
+    updates, opt_state = optimizer.update(jax.grad(loss)(triangle), opt_state)
+    return optax.apply_updates(triangle, updates), opt_state
+
+  triangle = jnp.zeros((8, 15))
+  carry = (triangle, optimizer.init(triangle))
+  triangle, _ = jax.lax.fori_loop(0, 1000, step, carry)
+  assert np.linalg.norm(triangle) > 1
+  assert _orthogonality(cayley(skew(triangle))) < 1e-5
+
+
+@few
+@given(seeds, even_channels, st.floats(-1, 2))
+def test_the_gradient_agrees_with_finite_differences(seed, channels, log_norm):
+  with jax.enable_x64(True):
+    triangle = jnp.asarray(_triangle(seed, channels, 10**log_norm), jnp.float64)
+    x, g = jax.random.uniform(jax.random.key(seed), (2, 2, 3, 3, channels))
+
+    def infuse(triangle, x, g):
+      infusion = UnitaryInfusion(channels)
+      return infusion(x, FlowContextGate()(g), cayley(skew(triangle)))
+
+    check_grads(infuse, (triangle, x, g), order=1, modes=("fwd", "rev"), eps=1e-6)
+
+
+@few
+@given(seeds, even_channels, st.floats(-3, 3))
+def test_infusion_never_lengthens_a_pixel(seed, channels, log_norm):
+  infusion = _infusion(seed, channels, 10**log_norm)
+  x = jax.random.normal(jax.random.key(seed), (2, 3, 3, channels))
+  g = jax.random.uniform(jax.random.key(seed + 1), x.shape)
+  before = np.linalg.norm(x, axis=-1)
+  assert (np.linalg.norm(infusion(x, g), axis=-1) <= before * (1 + 1e-5)).all()
+
+
+@few
+@given(seeds, even_channels, st.floats(-3, 3))
+def test_an_open_gate_is_the_identity(seed, channels, log_norm):
+  infusion = _infusion(seed, channels, 10**log_norm)
+  x = jax.random.normal(jax.random.key(seed), (2, 3, 3, channels))
+  np.testing.assert_allclose(infusion(x, jnp.ones_like(x)), x, atol=3e-5)
+
+
+@few
+@given(seeds, even_channels, st.sampled_from(["clip", "batch"]))
+def test_it_starts_as_the_published_infusion_bit_for_bit(seed, channels, over):
+  x, flow = jax.random.normal(jax.random.key(seed), (2, 3, 4, 4, channels))
+  g = FlowContextGate(over)(flow)
+  expected = PublishedInfusion()(x, g)
+  np.testing.assert_array_equal(UnitaryInfusion(channels)(x, g), expected)
+
+
+def test_an_odd_channel_count_is_refused():
+  with pytest.raises(ValueError, match="even channel count, got 5"):
+    UnitaryInfusion(5)
+
+
+@few
+@given(
+  seeds, st.sampled_from([(3, 8), (3, 4, 4, 8)]), st.sampled_from(["clip", "batch"])
+)
+def test_the_gate_spans_zero_to_one(seed, shape, over):
+  x = 5 * jax.random.normal(jax.random.key(seed), shape)
+  gate = FlowContextGate(over)(x)
+  groups = [gate] if over == "batch" else list(gate)
+  for group in groups:
+    assert group.min() == 0 and group.max() == 1
+  unit = (x - x.min()) / (x.max() - x.min())
+  if over == "batch":
+    np.testing.assert_array_equal(gate, unit)
+
+
+@few
+@given(seeds)
+def test_the_gate_per_clip_ignores_batch_mates(seed):
+  x = jax.random.normal(jax.random.key(seed), (4, 3, 3, 8))
+  gate = FlowContextGate("clip")
+  np.testing.assert_array_equal(gate(x)[1:2], gate(x[1:2]))
+
+
+@few
+@given(st.floats(-1e4, 1e4), st.sampled_from(["clip", "batch"]), seeds)
+def test_a_constant_tensor_closes_the_gate_with_finite_gradients(value, over, seed):
+  x = jnp.full((2, 3, 3, 4), value, jnp.float32)
+  rounded = x * (1 + 1e-7 * jax.random.normal(jax.random.key(seed), x.shape))
+  gate = FlowContextGate(over)
+  for tensor in (x, rounded):
+    np.testing.assert_array_equal(gate(tensor), 0)
+    gradient = jax.grad(lambda x: jnp.sum(jnp.sin(gate(x))))(tensor)
+    np.testing.assert_array_equal(gradient, 0)
+
+
+def test_one_constant_clip_leaves_the_others_gates_alone():
+  x = jax.random.normal(jax.random.key(0), (3, 2, 2, 4)).at[1].set(0.0)
+  gate = FlowContextGate("clip")(x)
+  assert jnp.isfinite(gate).all()
+  np.testing.assert_array_equal(gate[1], 0)
+  assert gate[0].max() == gate[2].max() == 1
+
+
+def test_bfloat16_features_stay_bfloat16_and_the_gate_float32():
+  x = jax.random.normal(jax.random.key(0), (1, 2, 2, 4), jnp.bfloat16)
+  gate = FlowContextGate()(x)
+  assert gate.dtype == jnp.float32
+  for infusion in (UnitaryInfusion(4), PublishedInfusion()):
+    assert infusion(x, gate).dtype == jnp.bfloat16
+
+
+def test_only_the_strict_triangle_is_a_parameter():
+  params = jax.tree.leaves(nnx.state(UnitaryInfusion(64), nnx.Param))
+  assert [p.size for p in params] == [64 * 63 // 2]

@@ -1,0 +1,164 @@
+"""Whole runs on noise: tables, resuming, and what is refused."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from infusenet_jax import train
+from infusenet_jax.errors import Preempted, UserError
+from infusenet_jax.workdir import claim, keep_config
+from tests.conftest import make_clips
+
+
+@pytest.fixture
+def clips(monkeypatch):
+  clips = make_clips()
+  monkeypatch.setattr(train, "records_folder", lambda config: None)
+  monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
+  monkeypatch.setattr(train, "say_time_needed", lambda config, network: None)
+  return clips
+
+
+def outcome(workdir) -> dict[str, bytes]:
+  files = ["predictions.csv", "au_table.csv", "database_table.csv"]
+  losses = [str(p.relative_to(workdir)) for p in workdir.glob("folds/*/losses.csv")]
+  return {name: (workdir / name).read_bytes() for name in [*files, *sorted(losses)]}
+
+
+def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
+  tiny_config, clips, tmp_path, monkeypatch, capsys
+):
+  train.train_and_evaluate(tiny_config, tmp_path / "whole")
+  printed = capsys.readouterr().out
+  assert "simulated data" in printed and "Database table" in printed
+
+  steps, made = [], train.build_network
+
+  def build(config, mesh):
+    network = made(config, mesh)
+
+    def step(state, batch):
+      steps.append(1)
+      if len(steps) in (2, 6, 9, 13):
+        os.kill(os.getpid(), signal.SIGTERM)
+      return network.train_step(state, batch)
+
+    return train.Network(**vars(network) | {"train_step": step})
+
+  monkeypatch.setattr(train, "build_network", build)
+  for _ in range(4):
+    with pytest.raises(Preempted, match="run the same command again"):
+      train.train_and_evaluate(tiny_config, tmp_path / "parts")
+  train.train_and_evaluate(tiny_config, tmp_path / "parts")
+  assert len(steps) == 2 * 2 * 4
+  assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+
+  capsys.readouterr()
+  train.train_and_evaluate(tiny_config, tmp_path / "parts")
+  assert capsys.readouterr().out.split("\n\nWritten")[0] in printed
+  assert len(steps) == 2 * 2 * 4
+
+
+def test_results_carry_config_versions_seed_and_the_word_simulated(
+  tiny_config, clips, tmp_path
+):
+  tiny_config.train.epochs = 1
+  train.train_and_evaluate(tiny_config, tmp_path)
+  results = json.loads((tmp_path / "results.json").read_text())
+  assert "simulated data" in results["title"]
+  assert results["seed"] == 45 and results["versions"]["jax"]
+  assert results["config"]["train"]["epochs"] == 1
+  assert (tmp_path / "au_table.csv").read_text().count("simulated data") >= 13
+  titles = [
+    line
+    for line in (tmp_path / "results.md").read_text().splitlines()
+    if line[:1] == "#"
+  ]
+  assert titles and all("simulated data" in title for title in titles)
+
+
+def test_a_damaged_newest_checkpoint_is_set_aside(
+  tiny_config, clips, tmp_path, monkeypatch, caplog
+):
+  train.train_and_evaluate(tiny_config, tmp_path / "whole")
+  for name in ("predictions.csv", "results.md"):
+    (tmp_path / "whole" / name).unlink()
+  fold = tmp_path / "whole" / "folds" / "seed45-casme2"
+  before = (fold / "predictions.csv").read_bytes()
+  (fold / "predictions.csv").unlink()
+  newest = max((fold / "checkpoints").iterdir(), key=lambda p: int(p.name))
+  for file in newest.rglob("*"):
+    if file.is_file():
+      file.write_bytes(b"")
+  train.train_and_evaluate(tiny_config, tmp_path / "whole")
+  assert (fold / "predictions.csv").read_bytes() == before
+  assert (fold / "checkpoints" / f"damaged-{newest.name}").is_dir()
+  assert "is damaged" in caplog.text
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
+  tiny_config, clips, tmp_path
+):
+  clips.flow[:] = np.nan
+  with pytest.raises(UserError, match=r"step 0 \(epoch 1, clips .* not finite"):
+    train.train_and_evaluate(tiny_config, tmp_path)
+
+
+def test_another_runs_workdir_is_refused_with_the_differences(tiny_config, tmp_path):
+  with claim(tmp_path, tiny_config) as workdir:
+    keep_config(workdir, tiny_config)
+  tiny_config.train.epochs = 7
+  with (
+    pytest.raises(UserError, match=r"config\.train\.epochs is 2 there and 7 here"),
+    claim(tmp_path, tiny_config),
+  ):
+    pass
+
+
+def test_a_workdir_in_use_is_refused(tiny_config, tmp_path):
+  with (
+    claim(tmp_path, tiny_config),
+    pytest.raises(UserError, match="another run is using it"),
+    claim(tmp_path, tiny_config),
+  ):
+    pass
+
+
+def test_a_workdir_that_cannot_be_made_is_refused(tiny_config, tmp_path):
+  (tmp_path / "file").write_text("")
+  with (
+    pytest.raises(UserError, match="cannot be written"),
+    claim(tmp_path / "file" / "run", tiny_config),
+  ):
+    pass
+
+
+@pytest.mark.parametrize(
+  "field, value, message",
+  [
+    ("folds", "casme2,cosmos", r"config\.folds names 'cosmos'.*casme2"),
+    ("image_size", 100, "multiple of 32"),
+    ("decide_by", "vote", "expected one of both, flow, magnified"),
+    ("protocol", "holdout", "expected one of cd6me, loso"),
+    ("seeds", (), "expected whole numbers"),
+  ],
+)
+def test_a_config_that_no_run_can_have_is_refused(
+  tiny_config, clips, tmp_path, field, value, message
+):
+  with tiny_config.unlocked():
+    tiny_config[field] = value
+  with pytest.raises(UserError, match=message):
+    train.train_and_evaluate(tiny_config, tmp_path)
+
+
+def test_durations_are_in_units_that_people_use():
+  assert [train.duration(x) for x in (45, 600, 12_600, 950_400)] == [
+    "45 s",
+    "10 min",
+    "3.5 h",
+    "11.0 days",
+  ]
