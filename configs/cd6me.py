@@ -34,6 +34,7 @@ def get_config() -> ConfigDict:
 
   config.model = ConfigDict(
     {
+      "name": "infusenet",  # or a network of models/baselines.py
       "infusion": "unitary",  # or "published"
       "gate": "clip",  # or "batch", as published
       "width": 64,  # channels of the first stage

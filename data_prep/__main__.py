@@ -1,7 +1,6 @@
 """`python -m data_prep`: check, build, inspect and simulate the databases."""
 
 import argparse
-import textwrap
 from pathlib import Path
 
 from infusenet_jax.errors import UserError, exit_with_one_line
@@ -49,7 +48,7 @@ def main() -> int:
     command = commands.add_parser(
       name,
       help=help_line,
-      description=textwrap.dedent(help_line),
+      description=help_line,
       epilog=epilog,
       formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -92,7 +91,7 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--data", type=Path, required=True, help="what build wrote")
   parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
   parser.add_argument(
-    "--clips", type=int, default=4, help="clips per database (default 4)"
+    "--clips", type=_clips, default=4, help="clips per database (default 4)"
   )
 
 
@@ -174,6 +173,12 @@ def _size(text: str) -> int:
     raise UserError(
       f"--size {text}: expected a multiple of 16 from 32 to 1024, such as 112 or 224"
     )
+  return int(text)
+
+
+def _clips(text: str) -> int:
+  if not text.isdecimal() or not 1 <= int(text) <= 100:
+    raise UserError(f"--clips {text}: expected a number from 1 to 100")
   return int(text)
 
 

@@ -21,11 +21,11 @@ from infusenet_jax.protocol import DATABASES
 
 FLOW_BATCH = 16  # One shape, so that the flow is compiled once.
 # What to say of an alignment that did not go by the eyes.
-FOUND = {
+REMARKS = {
   "face": "no eyes found, framed by the face, without rotation",
   "centre": "no face found, centre crop",
 }
-RECIPE = 1  # Counts changes to what this package puts into a record.
+RECIPE = 1  # Counts changes to what alignment and flow put into a record.
 
 
 @dataclasses.dataclass
@@ -89,6 +89,8 @@ def build(
       opened.append((outcomes[-1], database))
     except UserError as error:
       outcomes[-1].failure = str(error)
+  if not opened:
+    return outcomes
   total = sum(len(database.clips) for _, database in opened)
   with lock(out), tqdm(total=total, unit="clip", smoothing=0.1) as bar:
     for outcome, database in opened:
@@ -159,7 +161,7 @@ def _crops(
       outcome.problems += [
         f"{place}: {line}; it cannot be the window apex" for line in crops.unreadable
       ]
-      if note := FOUND.get(crops.alignment.found):
+      if note := REMARKS.get(crops.alignment.found):
         outcome.notes.append(f"{place}: {keys.files[keys.onset]}: {note}")
       outcome.centred += not crops.alignment.aligned
       yield crops

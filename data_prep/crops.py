@@ -113,8 +113,8 @@ def stream_crops(
       keys, future = waiting.popleft()
       try:
         yield keys, future.result()
-      except ValueError as error:
-        yield keys, error
+      except (ValueError, cv2.error) as error:
+        yield keys, ValueError(" ".join(str(error).split()))
   finally:
     pool.shutdown(cancel_futures=True)
     cv2.setNumThreads(threads)

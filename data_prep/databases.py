@@ -58,8 +58,8 @@ def read_simulated(root: Path) -> dict:
     raise UserError(
       f"{root / SIMULATED}: not readable JSON ({error}); simulate again"
     ) from error
-  if not isinstance(source, dict):
-    raise UserError(f"{root / SIMULATED}: expected a JSON object; simulate again")
+  if not source or not isinstance(source, dict):
+    raise UserError(f"{root / SIMULATED}: does not say how; simulate again")
   return source
 
 

@@ -78,21 +78,24 @@ class FaceDetector:
 
   def align(self, frame: np.ndarray, size: int) -> Alignment:
     """The alignment of a (H, W, 3) uint8 frame to a (size, size) crop."""
-    eyes = self._find_yunet(frame) if self._yunet is not None else None
-    if eyes is not None:
-      return Alignment(from_eyes(*eyes, size), size, "eyes")
-    if self._yunet is None:
-      grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-      box = self._find_face(grey)
-      if box is not None:
-        eyes = self._find_eyes(grey, box)
-        if eyes is not None:
-          return Alignment(from_eyes(*eyes, size), size, "eyes")
-        return Alignment(from_eyes(*_expected_eyes(box), size), size, "face")
+    find = self._find_haar if self._yunet is None else self._find_yunet
+    if found := find(frame):
+      left, right, how = found
+      return Alignment(from_eyes(left, right, size), size, how)
     height, width = frame.shape[:2]
     side = min(height, width)
     corner = ((width - side) / 2, (height - side) / 2)
     return Alignment(_from_square(corner, side, size), size, "centre")
+
+  def _find_haar(self, frame):
+    """(left eye, right eye, how they were found), or None where no face is found."""
+    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    box = self._find_face(grey)
+    if box is None:
+      return None
+    if eyes := self._find_eyes(grey, box):
+      return *eyes, "eyes"
+    return *_expected_eyes(box), "face"
 
   def _find_yunet(self, frame):
     scale = min(1.0, 640 / max(frame.shape[:2]))
@@ -102,8 +105,8 @@ class FaceDetector:
     if faces is None:
       return None
     best = max(faces, key=lambda face: face[2] * face[3])
-    eyes = sorted((best[4:6] / scale, best[6:8] / scale), key=lambda eye: eye[0])
-    return eyes if eyes[1][0] - eyes[0][0] > 1 else None
+    left, right = sorted((best[4:6], best[6:8]), key=lambda eye: eye[0])
+    return (left / scale, right / scale, "eyes") if right[0] > left[0] else None
 
   def _find_face(self, grey):
     """The largest face as (x, y, side) in the frame's pixels."""

@@ -36,8 +36,10 @@ def lock(out: Path) -> Iterator[None]:
   with file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
       raise UserError(f"--out {out}: another build is writing there") from error
+    except OSError:
+      pass  # Some network file systems know no locks.
     yield
 
 

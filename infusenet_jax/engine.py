@@ -143,7 +143,7 @@ def make_eval_step(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
   return jax.jit(step, in_shardings=in_shardings, out_shardings=whole)
 
 
-def make_latent_step(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
+def make_magnify(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
   """Compiles (params, frozen, rest, frames) -> magnified latents (B, H/4, W/4, 64)."""
 
   def step(params, frozen, rest, frames):
@@ -159,6 +159,8 @@ def classify(model: Any, batch: Batch, rotations: Any = None) -> tuple[jax.Array
   flow = batch["flow"].astype(jnp.float32)
   if "latents" in batch:
     return model.classify(flow, batch["latents"], rotations=rotations)
+  if "onset" not in batch:  # A baseline, which sees the flow alone and has one head.
+    return (model(flow),)
   frames = (scale_frame(batch[name]) for name in FRAMES)
   return model(flow, *frames, rotations=rotations)
 

@@ -12,16 +12,24 @@ what is most probable given what remains, with a Gaussian prior: w is a sum of s
 bumps on grids of 4, 8, 16 and 32 pixels, the wider the stronger, plus a free bilinear
 motion of the whole head. So texture decides how finely the motion is resolved, pixel
 by pixel, and no window has to be chosen for it. The strengths of the noise and of
-the motion, which weigh data against prior, are estimated from each pair.
+the motion, which weigh data against prior, are estimated from each pair. Pixels that
+no motion explains (a blink, a reflex, what has left the frame) lose their say.
 
 Everything is done by products with small constant matrices and one gather per warp.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
-import numpy as np
+
+from infusenet_jax.flow_filters import (
+  blur,
+  bumps_to_nodes,
+  derivatives,
+  jet,
+  separable,
+  stretch,
+  warp,
+)
 
 LEVELS = 3  # of the pyramid; the coarsest has a quarter of the resolution.
 WARPS = 2  # of the second frame, per level.
@@ -30,19 +38,21 @@ PREFILTER = 0.7  # sigma of the blur of both frames before they are compared, pi
 LIGHT_WINDOW = 8.0  # sigma of the window in which gain and offset are constant.
 FLAT = 4.0  # a window of less variance (grey levels squared) tells little of its gain.
 STEP = 4  # pixels between the nodes at which the motion is solved.
+NODE_WINDOW = 2.4  # sigma of the window that gathers the pixels of a node.
 SPACINGS = (1, 2, 4, 8)  # of the bumps, in nodes.
 RIGID = 10.0  # how much stronger than the rest the motion of the head may be.
 FIRST_SPREAD = 0.3  # pixels of the coarsest level: the motion expected at first.
 LEAST_SPREAD = 0.05  # pixels: the prior gets no tighter than this.
 ROUNDING = 1 / 6  # variance of the difference of two frames rounded to 8 bits.
+OUTLIER = 3.0  # a change of so many standard deviations is trusted a quarter.
+MISSED = 0.3  # pixels of motion still unknown, which is no reason for distrust.
 
 
 @jax.jit
 def optical_flow(first: jax.Array, second: jax.Array) -> jax.Array:
   """Dense optical flow between grey frames, whatever happens to the brightness.
 
-  Compiled once per shape; the pairs of a batch do not affect each other. Motions of
-  up to about 8 pixels are found.
+  Compiled once per shape; the pairs of a batch do not affect each other.
 
   Args:
     first, second: (B, H, W) grey frames on a 0-255 scale, at least 16 pixels a side.
@@ -61,15 +71,16 @@ def optical_flow(first: jax.Array, second: jax.Array) -> jax.Array:
     )
   pyramid = [(jnp.asarray(first, jnp.float32), jnp.asarray(second, jnp.float32))]
   for _ in range(LEVELS - 1):
-    pyramid.append(tuple(_blur(frame, 1.0, 2) for frame in pyramid[-1]))
-  batch, height, width = pyramid[-1][0].shape
-  flow = jnp.zeros((2, batch, height, width))
-  spread = jnp.full((batch, 1, 1), FIRST_SPREAD**2)
-  for frames in reversed(pyramid):
-    shape = frames[0].shape[1:]
-    if flow.shape[2:] != shape:
-      flow, spread = 2 * _stretch(flow, shape, 2), 4 * spread
-    flow, spread = _refine(*frames, flow, spread)
+    pyramid.append(tuple(blur(frame, 1.0, 2) for frame in pyramid[-1]))
+  trust = jnp.ones_like(pyramid[-1][0])
+  flow = jnp.zeros((2, *trust.shape))
+  spread = jnp.full((len(trust), 1, 1), FIRST_SPREAD**2)
+  for first, second in reversed(pyramid):
+    shape = first.shape[1:]
+    if trust.shape[1:] != shape:
+      flow, spread = 2 * stretch(flow, shape, 2), 4 * spread
+      trust = stretch(trust, shape, 2)
+    flow, spread, trust = _refine(first, second, flow, spread, trust)
   return jnp.moveaxis(flow, 0, -1)
 
 
@@ -95,73 +106,93 @@ def optical_strain(flow: jax.Array) -> jax.Array:
   return jnp.sqrt(ux**2 + vy**2 + (uy**2 + vx**2) / 2)
 
 
-def _refine(first, second, flow, spread):
-  """Warps and solves at one level: (flow, spread) -> (flow, spread).
+def _refine(first, second, flow, spread, trust):
+  """Warps and solves at one level: (flow, spread, trust) -> the same, better.
 
-  flow is (2, B, H, W); spread (B, 1, 1) is the mean square of its non-rigid part.
+  flow is (2, B, H, W); spread (B, 1, 1) the mean square of its non-rigid part; trust
+  (B, H, W) in [0, 1] how far each pixel follows the model.
   """
   shape = first.shape[1:]
-  first, jet = _blur(first, PREFILTER), _jet(_blur(second, PREFILTER))
-  bases = _bases(*(-(-n // STEP) for n in shape))
-  bumps = [jnp.zeros((2, len(first), b.shape[1], a.shape[1])) for a, b in bases]
-  for _ in range(WARPS):
-    tensor, pull, noise = _evidence(first, _warp(jet, *flow))
-    nodes = _blur(flow, STEP * 0.6, STEP)
-    pull = pull + _apply(tensor, nodes)
+  first, second = blur(first, PREFILTER), jet(blur(second, PREFILTER))
+  bases = bumps_to_nodes(tuple(-(-n // STEP) for n in shape), SPACINGS, RIGID)
+
+  def improve(_, state):
+    flow, spread, trust, bumps = state
+    tensor, pull, noise, trust = _evidence(first, *warp(second, *flow), trust)
+    pull = pull + _apply(tensor, blur(flow, NODE_WINDOW, STEP))
     ridge = noise / (spread + LEAST_SPREAD**2)
+    # The head first, or the bumps would carry its motion and pass for strong ones.
+    rest = pull - _apply(tensor, _field(bases[1:], bumps[1:]))
+    bumps[:1] = _solve(tensor, rest, ridge, bases[:1], bumps[:1])
     bumps = _solve(tensor, pull, ridge, bases, bumps)
     rigid, loose = _field(bases[:1], bumps[:1]), _field(bases[1:], bumps[1:])
-    flow = _stretch(rigid + loose, shape, STEP)
     spread = (loose**2).sum(0).mean((-2, -1), keepdims=True)
-  return flow, spread
+    return stretch(rigid + loose, shape, STEP), spread, trust, bumps
+
+  bumps = [jnp.zeros((2, len(first), y.shape[1], x.shape[1])) for y, x in bases]
+  state = flow, spread, trust, bumps
+  return jax.lax.fori_loop(0, WARPS, improve, state)[:3]
 
 
-def _evidence(first, warped):
+def _evidence(first, warped, inside, trust):
   """What a pair says about the motion that is left, once the light is accounted for.
 
+  Args:
+    first, warped: (B, H, W) the frames, the second one brought back by the flow.
+    inside: (B, H, W) whether `warped` was seen there.
+    trust: (B, H, W) what the last warp made of each pixel.
+
   Returns:
-    Per node the gradient's tensor (xx, xy, yy) and its product with the difference
-    (x, y), summed over the node's pixels; and the pair's noise: the variance of the
-    difference of two pixels.
+    Per node the tensor (xx, xy, yy) of the gradient and its product (x, y) with the
+    difference, summed over the node's pixels; the noise of the pair, as the variance
+    of the difference of two raw pixels; and the trust for the next warp.
   """
   # The noise of the mean is independent of that of the difference, so that averaging
   # the frames first keeps it from pulling the motion towards zero.
-  grey = _blur((first + warped) / 2, PREFILTER)
-  signals = jnp.stack([*_derivatives(grey), first - warped])
+  grey = blur((first + warped) / 2, PREFILTER)
+  signals = jnp.stack([*derivatives(grey), first - warped])
   # Regress each signal on the grey value in a window: the slope is the gain, the
   # constant the offset, and what is left is blind to both.
-  moments = jnp.concatenate([signals, signals * grey, jnp.stack([grey, grey * grey])])
-  moments = _blur(moments, LIGHT_WINDOW, STEP)
-  mean, mean_grey = moments[:3], moments[6]
-  slope = moments[3:6] - mean * mean_grey
-  slope /= moments[7] - mean_grey**2 + FLAT
+  trust = trust * inside
+  window = jnp.stack([jnp.ones_like(grey), grey, grey * grey])
+  window = jnp.concatenate([window, signals, signals * grey])
+  window = blur(trust * window, LIGHT_WINDOW, STEP)
+  mean_grey, mean_square, *window = window[1:] / jnp.maximum(window[0], 1e-3)
+  mean = jnp.stack(window[:3])
+  slope = jnp.stack(window[3:]) - mean * mean_grey
+  slope /= mean_square - mean_grey**2 + FLAT
   light = jnp.concatenate([mean - slope * mean_grey, slope])
-  light = _stretch(light, grey.shape[-2:], STEP)
+  light = stretch(light, grey.shape[1:], STEP)
   dx, dy, change = signals - light[:3] - light[3:] * grey
-  # From the mean absolute value, for outliers; 4 pi sigma^2 undoes the prefilter.
-  noise = jnp.pi / 2 * jnp.abs(change).mean((-2, -1), keepdims=True) ** 2
-  noise = noise * 4 * jnp.pi * PREFILTER**2 + ROUNDING
-  products = [dx * dx, dx * dy, dy * dy, dx * change, dy * change]
-  products = STEP**2 * _blur(jnp.stack(products), STEP * 0.6, STEP)
-  return products[:3], products[3:], noise
+  # sigma = sqrt(pi / 2) E|change| holds for normal noise and minds outliers less.
+  size = (trust * jnp.abs(change)).mean((-2, -1), keepdims=True)
+  size = size / jnp.maximum(trust.mean((-2, -1), keepdims=True), 1e-3)
+  noise = jnp.pi / 2 * size**2 + 0.01
+  expected = OUTLIER**2 * (noise + MISSED**2 * (dx * dx + dy * dy))
+  trust = (expected / (expected + change**2)) ** 2 * inside  # Geman and McClure's.
+  products = jnp.stack([dx * dx, dx * dy, dy * dy, dx * change, dy * change])
+  products = STEP**2 * blur(trust * products, NODE_WINDOW, STEP)
+  # The prefilter leaves 1 / (4 pi sigma^2) of the variance of white noise.
+  noise = 4 * jnp.pi * PREFILTER**2 * noise + ROUNDING
+  return products[:3], products[3:], noise, trust
 
 
 def _solve(tensor, pull, ridge, bases, bumps):
-  """Conjugate gradients for the bumps z that minimise the posterior's
+  """Conjugate gradients for the bumps z that minimise the negative log posterior
 
     z^T B^T T B z / 2 - z^T B^T pull + ridge |z|^2 / 2,
 
   preconditioned by the 2 x 2 blocks of its diagonal. Bumps of several widths make
-  the problem so well-conditioned (as in Bramble, Pasciak and Xu's preconditioner,
-  Math. Comp. 55, 1990) that a few iterations do.
+  the problem so well-conditioned (as in the preconditioner of Bramble, Pasciak and
+  Xu, Math. Comp. 55, 1990) that a few iterations from the last solution do.
   """
 
   def gradient(bumps):
-    field = _spread_out(bases, _apply(tensor, _field(bases, bumps)))
-    return [f + ridge * z for f, z in zip(field, bumps, strict=True)]
+    parts = _gather(bases, _apply(tensor, _field(bases, bumps)))
+    return [part + ridge * z for part, z in zip(parts, bumps, strict=True)]
 
   def precondition(residual):
-    return [_apply(p, r) for p, r in zip(inverse, residual, strict=True)]
+    return [_apply(t, r) for t, r in zip(inverse, residual, strict=True)]
 
   def dot(a, b):
     return sum((x * y).sum((0, 2, 3)) for x, y in zip(a, b, strict=True))[:, None, None]
@@ -170,22 +201,27 @@ def _solve(tensor, pull, ridge, bases, bumps):
     return [x + scale * y for x, y in zip(a, b, strict=True)]
 
   inverse = []
-  for xx, xy, yy in _spread_out([(a * a, b * b) for a, b in bases], tensor):
+  for xx, xy, yy in _gather([(y * y, x * x) for y, x in bases], tensor):
     xx, yy = xx + ridge, yy + ridge
     inverse.append(jnp.stack([yy, -xy, xx]) / (xx * yy - xy * xy))
 
-  residual = add(_spread_out(bases, pull), -1, gradient(bumps))
+  residual = add(_gather(bases, pull), -1, gradient(bumps))
   direction = precondition(residual)
   power = dot(residual, direction)
-  for _ in range(ITERATIONS):
+
+  def iterate(_, state):
+    bumps, residual, direction, power = state
     image = gradient(direction)
-    # Of a flawless pair, such as two constant frames, nothing is left to divide.
+    # A pair without texture or change starts at its solution: nothing to divide.
     length = power / jnp.maximum(dot(direction, image), 1e-20)
     bumps, residual = add(bumps, length, direction), add(residual, -length, image)
     better = precondition(residual)
-    power, last = dot(residual, better), power
+    last, power = power, dot(residual, better)
     direction = add(better, power / jnp.maximum(last, 1e-20), direction)
-  return bumps
+    return bumps, residual, direction, power
+
+  state = bumps, residual, direction, power
+  return jax.lax.fori_loop(0, ITERATIONS, iterate, state)[0]
 
 
 def _apply(tensor, field):
@@ -197,104 +233,9 @@ def _apply(tensor, field):
 
 def _field(bases, bumps):
   """B z: the motion (2, B, h, w) at the nodes."""
-  return sum(_separable(b, z, a) for (a, b), z in zip(bases, bumps, strict=True))
+  return sum(separable(y, z, x) for (y, x), z in zip(bases, bumps, strict=True))
 
 
-def _spread_out(bases, field):
-  """B^T f, the transpose of `_field`."""
-  return [_separable(b.T, field, a.T) for a, b in bases]
-
-
-@functools.lru_cache(maxsize=64)
-def _bases(height: int, width: int) -> list[tuple[np.ndarray, np.ndarray]]:
-  """Matrices (over columns, over rows) from bumps to nodes, the rigid motion first.
-
-  Every node's prior variance is RIGID^2 + sum of SPACINGS / 16, the latter near 1.
-  """
-
-  def bumps(n: int, spacing: int) -> np.ndarray:
-    centres = np.arange(-(-n // spacing)) * spacing + (spacing - 1) / 2
-    apart = (np.arange(n)[:, None] - centres) / (0.8 * spacing)
-    weights = np.exp(-0.5 * apart**2)
-    weights *= spacing**0.25 / 2 / np.linalg.norm(weights, axis=1, keepdims=True)
-    return weights.astype(np.float32)
-
-  def ends(n: int) -> np.ndarray:
-    at = np.linspace(0, 1, n)
-    return (RIGID**0.5 * np.stack([1 - at, at], 1)).astype(np.float32)
-
-  bases = [(bumps(width, s), bumps(height, s)) for s in SPACINGS]
-  return [(ends(width), ends(height)), *bases]
-
-
-@functools.lru_cache(maxsize=64)
-def _blur_matrix(n: int, sigma: float, step: int) -> np.ndarray:
-  """(ceil(n / step), n): Gaussian blur at the middle of every run of `step` pixels,
-  weights renormalised at the border."""
-  centres = np.arange(0, n, step)[:, None] + (step - 1) / 2
-  weights = np.exp(-0.5 * ((centres - np.arange(n)) / sigma) ** 2)
-  return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
-
-
-@functools.lru_cache(maxsize=64)
-def _stretch_matrix(n: int, step: int) -> np.ndarray:
-  """(n, ceil(n / step)): linear interpolation between those middles."""
-  centres = np.arange(0, n, step) + (step - 1) / 2
-  at = np.clip(np.arange(n), centres[0], centres[-1])[:, None]
-  return np.maximum(0, 1 - np.abs(at - centres) / step).astype(np.float32)
-
-
-def _separable(rows, x, columns):
-  """rows @ x @ columns^T on the last two axes, in full float32 on every device."""
-  return jnp.einsum("ih,...hw,jw->...ij", rows, x, columns, precision="highest")
-
-
-def _blur(x, sigma: float, step: int = 1):
-  h, w = x.shape[-2:]
-  return _separable(_blur_matrix(h, sigma, step), x, _blur_matrix(w, sigma, step))
-
-
-def _stretch(x, shape, step: int):
-  h, w = shape
-  return _separable(_stretch_matrix(h, step), x, _stretch_matrix(w, step))
-
-
-def _derivatives(x):
-  """d/dx and d/dy of (..., H, W), exact for cubics; edge pixels are repeated."""
-
-  def along(axis: int):
-    size = x.shape[axis]
-    pad = [(0, 0)] * x.ndim
-    pad[axis] = (2, 2)
-    padded = jnp.pad(x, pad, mode="edge")
-    a, b, _, c, d = (
-      jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(5)
-    )
-    return (8 * (c - b) - (d - a)) / 12
-
-  return along(x.ndim - 1), along(x.ndim - 2)
-
-
-def _jet(x):
-  """(B, H * W, 6): value, x, y, xx, xy, yy of (B, H, W) images."""
-  dx, dy = _derivatives(x)
-  dxx, dxy = _derivatives(dx)
-  _, dyy = _derivatives(dy)
-  return jnp.stack([x, dx, dy, dxx, dxy, dyy], -1).reshape(len(x), -1, 6)
-
-
-def _warp(jet, u, v):
-  """The image at x + flow (B, H, W), by Taylor's series about the nearest pixel.
-
-  One gather of six neighbouring numbers, where cubic interpolation takes sixteen;
-  beyond the frame its border goes on.
-  """
-  _, h, w = u.shape
-  x, y = jnp.arange(w) + u, jnp.arange(h)[:, None] + v
-  column = jnp.clip(jnp.round(x), 0, w - 1)
-  row = jnp.clip(jnp.round(y), 0, h - 1)
-  index = (row * w + column).astype(jnp.int32).reshape(len(u), -1)
-  picked = jax.vmap(lambda image, at: image[at])(jet, index).reshape(*u.shape, 6)
-  s, t = jnp.clip(x - column, -0.5, 0.5), jnp.clip(y - row, -0.5, 0.5)
-  value, dx, dy, dxx, dxy, dyy = jnp.moveaxis(picked, -1, 0)
-  return value + dx * s + dy * t + (dxx * s * s + dyy * t * t) / 2 + dxy * s * t
+def _gather(bases, field):
+  """B^T f, the transpose of `_field`: one array per basis."""
+  return [separable(y.T, field, x.T) for y, x in bases]

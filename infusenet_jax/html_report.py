@@ -190,9 +190,9 @@ def _curves(curves: Sequence[Curve]) -> str:
     return ""
   highest = max(max(curve.losses) for curve in curves)
   many = len({curve.fold for curve in curves}) > MOST_PANELS
-  place = list(DATABASES).index
+  place = {key: i for i, key in enumerate(DATABASES)}
   panels: dict[str, list[Curve]] = {}
-  for curve in sorted(curves, key=lambda curve: (place(curve.database), curve[:2])):
+  for curve in sorted(curves, key=lambda c: (place.get(c.database, 6), c.fold, c.seed)):
     panels.setdefault(curve.database if many else curve.fold, []).append(curve)
   figures = "".join(
     f"<figure>{learning_curves(panel, DATABASES.get(name, name), highest)}</figure>"

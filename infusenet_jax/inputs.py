@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh
 from tqdm import tqdm
 
 from infusenet_jax.data import FRAMES, Clips, sequential_batches
-from infusenet_jax.engine import Batch, make_latent_step
+from infusenet_jax.engine import Batch
 from infusenet_jax.parallel import fits_device, over_batch, replicated, to_host
 
 _log = logging.getLogger(__name__)
@@ -53,36 +52,33 @@ def make_inputs(arrays: dict[str, np.ndarray], mesh: Mesh) -> Inputs:
   return Inputs(lambda numbers: take(arrays, numbers), mesh)
 
 
-def clip_arrays(
+def magnifier_arrays(
   clips: Clips,
-  weights: tuple[nnx.State, nnx.State, nnx.State],
-  graph: nnx.GraphDef,
+  magnify: Callable[[Batch], jax.Array],
   mesh: Mesh,
   *,
   batch_size: int,
   frozen_magnifier: bool,
 ) -> dict[str, np.ndarray]:
-  """The arrays that a step needs of each clip.
+  """What the magnified branch sees of each clip.
 
   With a frozen magnifier these are its latents, computed here once instead of once
   per epoch; with a trained one, or where the latents take more than half of the
-  device's memory, the frames themselves.
+  device's memory, the frames themselves. `magnify` computes the latents of a batch
+  of frames.
   """
-  arrays = {"flow": clips.flow, "labels": clips.labels}
   frames = {name: getattr(clips, name) for name in FRAMES}
   latents_bytes = len(clips) * (clips.onset.shape[1] // 4) ** 2 * 64 * 4
   if not frozen_magnifier or not fits_device(latents_bytes + clips.flow.nbytes):
     _log.info("magnified latents are computed in every step")
-    return arrays | frames
-  step = make_latent_step(graph, mesh)
+    return frames
   parts = []
   batches = list(sequential_batches(np.arange(len(clips)), batch_size))
   for numbers, count in tqdm(batches, desc="magnifying", unit="batch", delay=3):
     batch = {name: array[numbers] for name, array in frames.items()}
-    latents = step(*weights, put_batch(batch, mesh))
-    parts.append(to_host(latents)[:count])
+    parts.append(to_host(magnify(put_batch(batch, mesh)))[:count])
   _log.info("magnified latents of %d clips computed once", len(clips))
-  return arrays | {"latents": np.concatenate(parts)}
+  return {"latents": np.concatenate(parts)}
 
 
 def put_batch(arrays: dict[str, np.ndarray], mesh: Mesh) -> Batch:

@@ -1,15 +1,17 @@
 """Pretrains the magnifier on scenes made on the fly; see motion.py and the config.
 
-The loss of a batch is
+The loss of a batch is the mean over its pairs of
 
-    |decoded - target|  +  w * |d(still)| / |d(moving)|
+    |decoded - target| / (|second - target| + 0.02)  +  w * |d(still)| / |d(moving)|
 
-with |.| the mean absolute value and d the magnified difference. The first term is
-Oh et al.'s (ECCV 2018). The second is ours: a change of light without motion must
-leave no magnified difference, measured against what real motion leaves (held fixed:
-it is the yardstick). InfuseNet's classifier reads d and never a decoded frame, so
-this is where artefacts enter it. Oh et al.'s regularisers split a latent into texture
-and shape; this variant has no texture latent to regularise.
+with |.| the mean absolute value and d the magnified difference, per unit of amp - 1.
+Oh et al. (ECCV 2018) have the first term's numerator; dividing by what is lost when
+nothing is magnified keeps large motions, which no network this small gets right, from
+drowning the small ones (without it, the best answer found is to magnify nothing). The
+second term is ours: a change of light without motion must leave no magnified
+difference. InfuseNet's classifier reads d and never a decoded frame, so this is where
+artefacts enter it. Oh et al.'s regularisers split a latent into texture and shape;
+this variant has no texture latent to regularise.
 """
 
 import dataclasses
@@ -125,11 +127,12 @@ def make_step(graph: nnx.GraphDef, optimizer, still_weight: float):
 
 
 def losses(magnifier: Magnifier, pairs: Pairs) -> tuple[jax.Array, jax.Array]:
-  """The terms of the loss: mean |decoded - target|; |d(still)| / |d(moving)|."""
+  """The two terms of the loss, as the module's docstring defines them."""
   a, b = jnp.split(magnifier.encoder(jnp.concatenate([pairs.first, pairs.second])), 2)
   d = magnifier.manipulator(a, b, pairs.amp[:, None, None, None])
-  image = jnp.mean(jnp.abs(magnifier.decoder(b + d) - pairs.target))
-  size = jnp.mean(jnp.abs(d), axis=(1, 2, 3)) / (pairs.amp - 1)
+  each = lambda x: jnp.mean(jnp.abs(x), axis=(1, 2, 3))  # noqa: E731
+  error = each(magnifier.decoder(b + d) - pairs.target)
+  image = jnp.mean(error / (each(pairs.second - pairs.target) + 0.02))
+  size = each(d) / (pairs.amp - 1)
   mean = lambda where: jnp.sum(where * size) / jnp.maximum(jnp.sum(where), 1)  # noqa: E731
-  yardstick = jax.lax.stop_gradient(mean(~pairs.still)) + 1e-6
-  return image, mean(pairs.still) / yardstick
+  return image, mean(pairs.still) / (mean(~pairs.still) + 1e-6)

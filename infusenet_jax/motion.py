@@ -41,8 +41,9 @@ def draw_pairs(
 ) -> Pairs:
   """Draws `count` pairs of `size` x `size` frames, the last `still` without motion.
 
-  amp is log-uniform in [2, 20]; the magnified motion peaks below 10 px, that between
-  the frames below 3 px; noise has a standard deviation of up to 2.5 / 255.
+  amp is log-uniform in [2, 20]; the magnified motion peaks below 10 px and mostly far
+  below, that between the frames below 2 px; noise has a standard deviation of up to
+  1.5 / 255.
   """
   pairs = [_draw_pair(rng, size, moves=i < count - still) for i in range(count)]
   return Pairs(*(np.stack(field) for field in zip(*pairs, strict=True)))
@@ -50,12 +51,12 @@ def draw_pairs(
 
 def _draw_pair(rng: np.random.Generator, size: int, moves: bool) -> tuple:
   amp = 2 * 10 ** rng.uniform()
-  peak = min(rng.uniform(0.3, 10) / amp, 3.0) if moves else 0.0
+  peak = min((0.5 + 9.5 * rng.uniform() ** 1.5) / amp, 2.0) if moves else 0.0
   first, second, target = draw_scene(rng, size, peak, (0, 1, amp))
   if rng.uniform() < 0.7 or not moves:
     light = draw_light(rng, size, strength=rng.uniform())
     second, target = light(second), light(target)
-  noise = rng.uniform(0, 2.5)
+  noise = rng.uniform(0, 1.5)
   first, second = (photograph(rng, frame, noise) for frame in (first, second))
   frames = (np.float32(2 * np.clip(x, 0, 1) - 1) for x in (first, second, target))
   return *frames, np.float32(amp), not moves

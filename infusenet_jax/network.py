@@ -19,9 +19,10 @@ from infusenet_jax.engine import Batch, TrainState
 from infusenet_jax.errors import UserError
 from infusenet_jax.inputs import put_batch
 from infusenet_jax.models import weights
+from infusenet_jax.models.baselines import BASELINES
 from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.models.magnifier import LATENT_CHANNELS
-from infusenet_jax.protocol import AUS
+from infusenet_jax.protocol import AUS, DATABASES
 
 DECISIONS = ("both", "flow", "magnified")
 
@@ -35,6 +36,7 @@ class Network:
   mesh: Mesh
   draw: Callable[[jax.Array], tuple[nnx.State, nnx.State, nnx.State]]
   train_step: Callable[[TrainState, Batch], TrainState]
+  magnify: Callable[..., jax.Array]
   rotate: Callable[..., Any]
   eval_step: Callable[..., jax.Array]
 
@@ -47,6 +49,7 @@ def check_config(config: ConfigDict) -> None:
   """
   model, train = config.model, config.train
   choices = (
+    ("config.model.name", model.name, ("infusenet", *BASELINES)),
     ("config.model.infusion", model.infusion, ("unitary", "published")),
     ("config.model.gate", model.gate, ("clip", "batch")),
     ("config.decide_by", config.decide_by, DECISIONS),
@@ -56,6 +59,11 @@ def check_config(config: ConfigDict) -> None:
   for field, found, allowed in choices:
     if found not in allowed:
       raise UserError(f"{field} is {found!r}; expected one of {', '.join(allowed)}")
+  for name in fold_names(config) or ():
+    if name.split("/")[0] not in DATABASES:
+      raise UserError(
+        f"config.folds names {name!r}; expected 'all' or some of {', '.join(DATABASES)}"
+      )
   if config.image_size < 32 or config.image_size % 32:
     raise UserError(
       f"config.image_size is {config.image_size}; expected a multiple of 32 pixels"
@@ -76,6 +84,13 @@ def check_config(config: ConfigDict) -> None:
     )
 
 
+def fold_names(config: ConfigDict) -> list[str] | None:
+  """The folds that config.folds lists, or None for all."""
+  if config.folds == "all":
+    return None
+  return [name.strip() for name in config.folds.split(",") if name.strip()]
+
+
 def build_network(config: ConfigDict, mesh: Mesh) -> Network:
   """The structure of `config`'s model and its steps, compiled on first use."""
   train_magnifier = config.train.magnifier
@@ -93,9 +108,15 @@ def build_network(config: ConfigDict, mesh: Mesh) -> Network:
       )[1:]
     ),
     train_step=engine.make_train_step(graph, optimizer, mesh),
-    rotate=engine.make_rotate(graph, mesh),
+    magnify=engine.make_magnify(graph, mesh),
+    rotate=engine.make_rotate(graph, mesh) if sees_frames(config) else lambda *_: None,
     eval_step=engine.make_eval_step(graph, mesh),
   )
+
+
+def sees_frames(config: ConfigDict) -> bool:
+  """Whether the model looks at more than the flow: the baselines do not."""
+  return config.model.name == "infusenet"
 
 
 def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState:
@@ -140,9 +161,9 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     "labels": ((len(AUS),), jnp.uint8),
     "weights": ((), jnp.float32),
   }
-  if config.train.magnifier:
+  if sees_frames(config) and config.train.magnifier:
     shapes |= dict.fromkeys(FRAMES, ((size, size, 3), jnp.uint8))
-  else:
+  elif sees_frames(config):
     shapes["latents"] = ((size // 4, size // 4, 2 * LATENT_CHANNELS), jnp.float32)
   return {
     name: jax.ShapeDtypeStruct((count, *shape), dtype)
@@ -150,8 +171,10 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
   }
 
 
-def _create_model(config: ConfigDict, rngs: nnx.Rngs) -> InfuseNet:
+def _create_model(config: ConfigDict, rngs: nnx.Rngs) -> nnx.Module:
   fields = config.model
+  if fields.name in BASELINES:
+    return BASELINES[fields.name](len(AUS), rngs=rngs)
   return InfuseNet(
     num_aus=len(AUS),
     infusion=fields.infusion,

@@ -8,11 +8,12 @@ from ml_collections import ConfigDict
 from infusenet_jax.data import Clips
 from infusenet_jax.html_clips import Sample
 from infusenet_jax.html_report import read_curve, write_report
+from infusenet_jax.network import sees_frames
 from infusenet_jax.parallel import is_main_process
 from infusenet_jax.predictions import Predictions, read_predictions, write_predictions
 from infusenet_jax.report import format_tables, write_tables
 from infusenet_jax.tables import cd6me_tables
-from infusenet_jax.workdir import versions
+from infusenet_jax.workdir import fold_folder, versions
 
 LAST_WRITTEN = "results.md"
 SAMPLES = 6
@@ -31,10 +32,11 @@ def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> None:
   write_predictions(workdir / "predictions.csv", predictions)
   tables = cd6me_tables(predictions)
   about = _title(config, predictions) | {"config": config, "versions": versions()}
-  curves = []
-  for folder in sorted(workdir.glob("folds/*")):
-    seed, fold = folder.name.removeprefix("seed").split("-", 1)
-    curves.append(read_curve(folder / "losses.csv", int(seed), fold))
+  runs = sorted(set(zip(predictions.seed.tolist(), predictions.fold, strict=True)))
+  curves = [
+    read_curve(fold_folder(workdir, seed, fold) / "losses.csv", seed, fold)
+    for seed, fold in runs
+  ]
   write_report(
     workdir / "report.html",
     tables=tables,
@@ -62,7 +64,8 @@ def _fold_predictions(workdir: Path) -> Predictions:
 
 
 def _title(config: ConfigDict, predictions: Predictions) -> dict:
-  return {"title": f"InfuseNet, {config.name}", "simulated": predictions.simulated}
+  title = f"InfuseNet, {config.name}" if sees_frames(config) else config.name
+  return {"title": title, "simulated": predictions.simulated}
 
 
 def _samples(clips: Clips) -> list[Sample]:

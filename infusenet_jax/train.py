@@ -16,13 +16,15 @@ from infusenet_jax.checkpoint import Checkpoints
 from infusenet_jax.data import Clips, epoch_batches, load_clips, sequential_batches
 from infusenet_jax.engine import TrainState
 from infusenet_jax.errors import Preempted, UserError
-from infusenet_jax.inputs import Inputs, clip_arrays, make_inputs
+from infusenet_jax.inputs import Inputs, magnifier_arrays, make_inputs
 from infusenet_jax.network import (
   Network,
   build_network,
   check_config,
+  fold_names,
   initial_state,
   seconds_per_step,
+  sees_frames,
 )
 from infusenet_jax.parallel import data_mesh, is_main_process, to_host
 from infusenet_jax.predictions import Predictions, write_predictions
@@ -59,14 +61,16 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
 
     clips = load_clips(records_folder(config), config.image_size)
     state = initial_state(config, network, config.seeds[0])
-    arrays = clip_arrays(
-      clips,
-      (state.params, state.frozen, state.rest),
-      network.graph,
-      mesh,
-      batch_size=config.train.batch_size,
-      frozen_magnifier=not config.train.magnifier,
-    )
+    arrays = {"flow": clips.flow, "labels": clips.labels}
+    if sees_frames(config):
+      weights = (state.params, state.frozen, state.rest)
+      arrays |= magnifier_arrays(
+        clips,
+        lambda frames: network.magnify(*weights, frames),
+        mesh,
+        batch_size=config.train.batch_size,
+        frozen_magnifier=not config.train.magnifier,
+      )
     inputs = make_inputs(arrays, mesh)
     todo = [
       (seed, fold)
@@ -149,7 +153,7 @@ def end_epoch(
       "config.train.learning_rate, and start in another --workdir"
     )
   if is_main_process():
-    write_loss(folder / "losses.csv", epoch, float(state.loss_sum) / per_epoch)
+    write_loss(folder / "losses.csv", epoch + 1, float(state.loss_sum) / per_epoch)
 
 
 def show_loss(bar: tqdm, state: TrainState, epoch: int, steps: int) -> None:
@@ -169,9 +173,10 @@ def predict(
   for numbers, count in batches:
     logits = network.eval_step(*weights, rotations, inputs.take(numbers))
     parts.append(to_host(logits)[:, :count])
-  flow, magnified = np.concatenate(parts, axis=1)
-  decided = {"flow": flow, "magnified": magnified, "both": (flow + magnified) / 2}
-  return decided[config.decide_by]
+  logits = np.concatenate(parts, axis=1)
+  if config.decide_by == "both" or len(logits) == 1:  # A baseline has one head.
+    return logits.mean(0)
+  return logits[("flow", "magnified").index(config.decide_by)]
 
 
 def save_predictions(
@@ -197,10 +202,10 @@ def save_predictions(
 
 
 def write_loss(path: Path, epoch: int, loss: float) -> None:
-  """Puts epoch and loss at the end of a CSV, in place of what a killed run left."""
+  """Appends epoch (from 1) and loss to a CSV, over what a killed run left there."""
   rows = [["epoch", "loss"]]
-  if epoch and path.exists():
-    rows = list(csv.reader(path.read_text().splitlines()))[: epoch + 1]
+  if epoch > 1 and path.exists():
+    rows = list(csv.reader(path.read_text().splitlines()))[:epoch]
   rows.append([str(epoch), repr(loss)])
   path.write_text("".join(",".join(row) + "\n" for row in rows))
 
@@ -238,13 +243,6 @@ def duration(seconds: float) -> str:
 def steps_per_epoch(config: ConfigDict, fold: Fold) -> int:
   """Updates in one pass over the fold's training clips."""
   return -(-int(fold.train.sum()) // config.train.batch_size)
-
-
-def fold_names(config: ConfigDict) -> list[str] | None:
-  """The folds that config.folds lists, or None for all."""
-  if config.folds == "all":
-    return None
-  return [name.strip() for name in config.folds.split(",") if name.strip()]
 
 
 @contextlib.contextmanager

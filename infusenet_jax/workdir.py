@@ -109,7 +109,7 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def write_atomically(path: Path, text: str) -> None:
   """Writes `text` so that a killed process leaves the old file or the new one."""
   draft = path.with_name(f".{path.name}.{os.getpid()}")
-  draft.write_text(text)
+  draft.write_text(text, encoding="utf-8")
   draft.replace(path)
 
 

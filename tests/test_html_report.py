@@ -79,7 +79,7 @@ def write_page(path, *, simulated=True, seeds=(45, 46), text=EVIL, perfect=False
     curves=[
       Curve(seed, fold, [1, 2], [0.9, 0.2])
       for seed in seeds
-      for fold in ("casme2", f"samm/{text}")
+      for fold in ("casme2", f"samm/{text}", "unheard-of")
     ],
     samples=[
       Sample("casme2", text, clip[0], frame, frame, flow, {text: np.eye(4)}),
@@ -117,8 +117,8 @@ def test_the_page_holds_every_part(tmp_path):
     "Config and versions",
   ]
   assert page.tags.count("img") == 4 + 3
-  assert page.tags.count("svg") == 2 + 2
-  assert page.tags.count("polyline") == 4
+  assert page.tags.count("svg") == 2 + 3
+  assert page.tags.count("polyline") == 6
   assert any('"epochs": 2' in text for text in page.all_of("pre"))
 
 

@@ -1,16 +1,26 @@
 """Whole runs on noise: tables, resuming, and what is refused."""
 
+import functools
 import json
 import os
 import signal
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from infusenet_jax import train
 from infusenet_jax.errors import Preempted, UserError
+from infusenet_jax.network import Network, build_network
+from infusenet_jax.parallel import data_mesh
 from infusenet_jax.workdir import claim, keep_config
 from tests.conftest import make_clips
+
+
+@functools.cache
+def _build(text: str) -> Network:
+  config = ConfigDict(json.loads(text))
+  return build_network(config, data_mesh(config.train.batch_size))
 
 
 @pytest.fixture
@@ -19,6 +29,8 @@ def clips(monkeypatch):
   monkeypatch.setattr(train, "records_folder", lambda config: None)
   monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
   monkeypatch.setattr(train, "say_time_needed", lambda config, network: None)
+  # Compiled once for all runs of one config.
+  monkeypatch.setattr(train, "build_network", lambda c, mesh: _build(c.to_json()))
   return clips
 
 

@@ -68,21 +68,21 @@ CAMERAS = {
   "samm": Camera(
     width=2040, height=1088, scale=0.4, colour=False, eyes=90,
     gamma=1.7, contrast=0.2, shot_noise=3e-5, read_noise=0.003, quality=92,
-    blur=0.55, vignette=0.16, lighting=Lighting((0.25, -0.3, 1.0), 0.4, 0.6),
+    blur=0.55, vignette=0.16, lighting=Lighting((0.25, -0.3, 1.0), 0.32, 0.48),
     wall=(150, 150, 150), flicker=0.004, rolling=0.0, auto_gain=0.0, nuisance=0.9,
     skin=(0.0, 4.0), fair=0.4,
   ),
   "fourd": Camera(
     width=640, height=480, scale=1.0, colour=False, eyes=100,
     gamma=2.2, contrast=0.0, shot_noise=4e-5, read_noise=0.0025, quality=92,
-    blur=0.75, vignette=0.2, lighting=Lighting((-0.15, -0.6, 1.0), 0.5, 0.5),
+    blur=0.75, vignette=0.2, lighting=Lighting((-0.15, -0.6, 1.0), 0.38, 0.42),
     wall=(92, 94, 98), flicker=0.005, rolling=0.0, auto_gain=0.005, nuisance=1.0,
     skin=(0.0, 3.2), fair=0.3,
   ),
   "mmew": Camera(
     width=1920, height=1080, scale=0.4, colour=True, eyes=90,
     gamma=2.2, contrast=0.35, shot_noise=3e-5, read_noise=0.002, quality=88,
-    blur=0.6, vignette=0.08, lighting=Lighting((0.5, -0.4, 1.0), 0.45, 0.6),
+    blur=0.6, vignette=0.08, lighting=Lighting((0.5, -0.4, 1.0), 0.38, 0.55),
     wall=(196, 198, 202), flicker=0.006, rolling=0.012, auto_gain=0.01, nuisance=1.0,
   ),
   # A depth camera's colour sensor in an ordinary room.

@@ -9,7 +9,7 @@ import numpy as np
 
 # Pixels per distance between the pupils, the canvas's corner and size in that unit.
 PIXELS = 144
-LEFT, TOP, WIDTH, HEIGHT = -1.75, -2.2, 3.5, 4.6
+LEFT, TOP, WIDTH, HEIGHT = -1.75, -2.4, 3.5, 4.8
 SHAPE = (round(HEIGHT * PIXELS), round(WIDTH * PIXELS))
 SIDES = (-1, 1)  # Left and right in the picture.
 

@@ -164,9 +164,11 @@ class Film:
   def _show_eyes(self, box: np.ndarray, head_at) -> None:
     """Puts the eyeballs, which follow the head alone, behind the skin."""
     place = self.studio.placement
-    x, y = place.to_frame(*(np.array(s) for s in ((-1, 1, -1, 1), (-1, -1, 1, 1))))
     width, height = (place.scale * half for half in _EYE_BOX)
-    x, y = x.mean() - self.studio.warp.box[2], y.mean() - self.studio.warp.box[0]
+    x, y = (
+      place.centre[0] - self.studio.warp.box[2],
+      place.centre[1] - self.studio.warp.box[0],
+    )
     rows = slice(max(0, int(y - height)), int(y + height))
     columns = slice(max(0, int(x - width)), int(x + width))
     at = tuple(v[rows, columns] for v in head_at)
@@ -176,18 +178,18 @@ class Film:
     """Motion from the onset to the annotated apex; see `Truth`."""
     warp, clip = self.studio.warp, self.clip
     start, end = (warp.neutral(self._pose(n)) for n in (clip.onset, clip.apex))
+    at = (v[::COARSE, ::COARSE] for v in warp.full(start))
+    skin = cv2.remap(self.studio.portrait.cover, *at, cv2.INTER_LINEAR)[..., None]
+    eyes = (np.abs(start) < _EYE_BOX).all(-1, keepdims=True)
+    # Eyes follow the head alone, the room stands still.
+    head = warp.flow(start, end)
     first = warp.canvas(start, self._moved(clip.onset))
-    total = warp.flow(first, warp.canvas(end, self._moved(clip.apex)))
+    both = warp.flow(first, warp.canvas(end, self._moved(clip.apex)))
+    total = np.maximum(skin, eyes) * head + skin * (both - head)
     still = warp.canvas(start, self.intensity(clip.apex) * self.field)
-    own = warp.flow(warp.canvas(start, None), still)
-    skin = cv2.remap(
-      self.studio.portrait.cover,
-      *(v[::COARSE, ::COARSE] for v in warp.full(start)),
-      cv2.INTER_LINEAR,
-    )
-    own *= skin[..., None]
-    crop_scale = CROP_EYES / self.studio.placement.scale
-    moving = crop_scale * np.linalg.norm(own, axis=-1) > _MOVING
+    own = skin * warp.flow(start, still)
+    scale = CROP_EYES / self.studio.placement.scale
+    moving = scale * np.linalg.norm(own, axis=-1) > _MOVING
     half = (COARSE - 1) / 2
     return Truth(
       own[::2, ::2].astype(np.float16),

@@ -27,9 +27,9 @@ class Drift:
 
 
 def draw_drift(rng: np.random.Generator, scales: np.ndarray) -> Drift:
-  """A drift whose change over a quarter of a second is about `scales` (values,)."""
+  """A drift whose change over a quarter of a second has the rms `scales` (values,)."""
   frequencies = np.geomspace(0.4, 4.0, 6) * rng.uniform(0.85, 1.15, 6)
-  weights = 0.25 / frequencies**0.8
+  weights = 0.48 / frequencies**0.8
   amplitudes = weights[:, None] * scales * rng.normal(1, 0.3, (6, len(scales)))
   phases = rng.uniform(0, 2 * np.pi, (6, len(scales)))
   return Drift(amplitudes, frequencies, phases)
@@ -69,8 +69,8 @@ def draw_nuisance(
   amount = strength * camera.nuisance * float(rng.lognormal(-0.1, 0.35))
   # Per quarter of a second: shift in distances between the pupils, relative size,
   # roll, yaw and pitch in radians.
-  head = np.array((0.010, 0.013, 0.0025, 0.0045, 0.0065, 0.0070))
-  light = np.array((math.hypot(0.035, camera.auto_gain), 0.065, 0.05))
+  head = np.array((0.005, 0.0065, 0.0013, 0.0023, 0.0033, 0.0036))
+  light = np.array((math.hypot(0.018, camera.auto_gain), 0.033, 0.026))
   return Nuisance(
     head=draw_drift(rng, amount * head),
     light=draw_drift(rng, amount * light),
@@ -78,5 +78,5 @@ def draw_nuisance(
     flicker_phase=float(rng.uniform(0, 2 * np.pi)),
     rolling=camera.rolling,
     noise=math.sqrt(strength),
-    quality=round(max(30.0, 100 - min(strength, 3.0) * (100 - camera.quality))),
+    quality=round(100 - strength * (100 - camera.quality)),
   )

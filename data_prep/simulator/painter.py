@@ -187,7 +187,7 @@ class Painter:
     who, side, y = self.who, np.abs(self.x), self.y
     area = smooth_step(self.radius, 0.4, 0.7) * smooth_step(y, 0.75, 1.1)
     area *= smooth_step(side, 1.1, 0.6)
-    grain = 1 - 8 * self.texture
+    grain = 1 - 6 * self.texture
     albedo *= 1 - (who.stubble * area * grain)[..., None]
 
   def _lips(self, albedo: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> Non
   for _, group in itertools.groupby(clips, lambda clip: (clip.database, clip.number)):
     group = list(group)
     groups += [group[i : i + AT_ONCE] for i in range(0, len(group), AT_ONCE)]
-  workers = workers or len(os.sched_getaffinity(0))
+  workers = workers or _cores()
   jobs = [(root, group, parameters) for group in groups]
   with tqdm(total=len(clips), desc="simulate", unit="clip", smoothing=0.05) as bar:
     if workers == 1 or len(jobs) < 2:
@@ -141,7 +142,7 @@ def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> Non
     # Fresh processes: forking one that runs JAX's threads could lock up.
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
-    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _leave_interrupts)
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _obey_parent)
     try:
       futures = [pool.submit(_count_written, *job) for job in jobs]
       for future in concurrent.futures.as_completed(futures):
@@ -155,9 +156,22 @@ def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> Non
       pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-  """Ctrl-C is for the parent, which ends the workers."""
+def _cores() -> int:
+  """The cores that this process may use, which may be fewer than the machine has."""
+  if hasattr(os, "sched_getaffinity"):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def _obey_parent() -> None:
+  """Lets a worker end when its parent ends it, or has ended; Ctrl-C is the parent's."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)
+  threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+  multiprocessing.parent_process().join()
+  os._exit(1)
 
 
 def _count_written(*job) -> int:

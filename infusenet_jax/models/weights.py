@@ -82,13 +82,13 @@ def load_resnet(model: InfuseNet, path: str | Path) -> None:
   _named(path, _fill, _flow_branch(model), state)
   prefix = "spatial_model_mag."
   for name, variable in _variables(model):
-    # At other widths than 64 the first stage of the magnified branch has a projection
-    # that no ResNet-18 has; it keeps its initial value.
-    if (
-      name.startswith(prefix)
-      and (tensor := state.get(name.removeprefix(prefix))) is not None
-    ):
-      variable[...] = jnp.asarray(_from_torch_layout(tensor), variable.dtype)
+    tensor = state.get(name.removeprefix(prefix))
+    # Of other widths than 64 the magnified branch's first block differs from a
+    # ResNet's: it projects 64 latent channels, and keeps its initial values.
+    if name.startswith(prefix) and tensor is not None:
+      array = _from_torch_layout(tensor)
+      if array.shape == variable[...].shape:
+        variable[...] = jnp.asarray(array, variable.dtype)
 
 
 def load_magnifier(model: InfuseNet | Magnifier, path: str | Path) -> None:
@@ -118,7 +118,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     raise UserError(f"{path}: no such weights file")
   try:
     if path.suffix == ".npz":
-      with np.load(path, allow_pickle=False) as arrays:
+      with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return _plain({name: arrays[name] for name in arrays.files})
     return _plain(_read_torch(path))
   except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:

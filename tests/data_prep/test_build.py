@@ -220,6 +220,19 @@ def test_cropped_release_is_only_resized(tmp_path):
     assert load_crops(keys, SIZE, FaceDetector()).alignment.found == found
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 500)])
+def test_absurd_frames_stop_nothing(tmp_path, shape):
+  rows = [[1, "EP01", 1, 3, 5, "4", "x"], [1, "EP02", 1, 3, 5, "4", "x"]]
+  folder = write_casme2(tmp_path / "root", rows)
+  for path in (folder / "CASME2_RAW_selected/sub01/EP01").iterdir():
+    cv2.imwrite(str(path), np.zeros(shape, np.uint8))
+  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  assert outcome.failure == ""
+  assert outcome.clips + len(outcome.problems) == 2
+  assert outcome.clips >= 1
+  assert "\n" not in "".join(outcome.problems)
+
+
 def break_writer_after(monkeypatch, count, error):
   write = build_module.RecordWriter.write
   written = []

@@ -1,6 +1,7 @@
 """The commands as a user meets them: exit status, one line per problem."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -19,6 +20,8 @@ from tests.data_prep.trees import (
   write_workbook,
 )
 
+PROGRESS = re.compile(r"\d+/\d+ \[")
+
 
 @pytest.fixture
 def command(monkeypatch, capsys):
@@ -31,8 +34,7 @@ def command(monkeypatch, capsys):
     captured = capsys.readouterr()
     # The progress bar rewrites its line with carriage returns.
     lines = captured.err.replace("\r", "\n").splitlines()
-    lines = [line for line in lines if line.strip() and "it/s" not in line]
-    lines = [line for line in lines if "clip/s" not in line and "?clip" not in line]
+    lines = [line for line in lines if line.strip() and not PROGRESS.search(line)]
     assert not any("Traceback" in line for line in lines)
     return caught.value.code, captured.out, lines
 
@@ -106,10 +108,11 @@ def test_check_of_simulated_data_says_so(command, tmp_path):
   assert status == 0
   assert "simulated data" in table
   assert "of 256" not in table
-  (tmp_path / "SIMULATED.json").write_text("{")
-  status, _, (line,) = command("check", "--root", tmp_path)
-  assert status == 2
-  assert "SIMULATED.json: not readable JSON" in line
+  for content, reason in (("{", "not readable JSON"), ("{}", "does not say how")):
+    (tmp_path / "SIMULATED.json").write_text(content)
+    status, _, (line,) = command("check", "--root", tmp_path)
+    assert status == 2
+    assert f"SIMULATED.json: {reason}" in line
   (tmp_path / "SIMULATED.json").rename(tmp_path / "SIMULATED.partial.json")
   status, _, (line,) = command("check", "--root", tmp_path)
   assert status == 2
@@ -196,6 +199,7 @@ def test_workbook_without_frames_and_frames_without_workbook(command, tmp_path):
   assert status == 2
   assert "CASME2-coding-updated.xlsx is there, but none of its 2 clips" in line
   assert "Cropped/sub01/EP02_01f" in line
+  assert not (tmp_path / "out").exists()
   (folder / "CASME2-coding-updated.xlsx").unlink()
   status, _, (line,) = command(*build)
   assert status == 2
@@ -238,6 +242,9 @@ def test_inspect_draws_a_sheet(command, tmp_path):
   status, _, (line,) = command("inspect", "--data", tmp_path / "new", "--out", sheet)
   assert status == 2
   assert "no records there" in line
+  inspect = ["inspect", "--data", tmp_path / "out", "--out", sheet, "--clips", "0"]
+  status, _, (line,) = command(*inspect)
+  assert (status, line.split(":")[1]) == (2, " --clips 0")
   (tmp_path / "file").write_text("")
   inspect = ["inspect", "--data", tmp_path / "out", "--out", tmp_path / "file/a.png"]
   status, _, (line,) = command(*inspect)
@@ -269,3 +276,21 @@ exit_with_one_line(interrupted)
   done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
   assert done.returncode == 130
   assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_simulated_databases_enter_at_the_same_door(command, tmp_path):
+  root, out = tmp_path / "root", tmp_path / "out"
+  simulate = ["simulate", "--out", root, "--scale", "0.01", "--frames", "key"]
+  assert command(*simulate)[0] == 0
+  assert command("check", "--root", root)[::2] == (0, [])
+  build = ["build", "--root", root, "--out", out, "--size", "64"]
+  status, table, lines = command(*build)
+  assert (status, lines) == (0, [])  # Every face was found, by its eyes.
+  assert "not built" not in table
+  sheet = tmp_path / "sheet.png"
+  assert command("inspect", "--data", out, "--out", sheet)[0] == 0
+  for metadata in out.glob("*/1.0.0/metadata.json"):
+    metadata = json.loads(metadata.read_text())
+    assert metadata["simulated"]
+    assert metadata["source"]["scale"] == 0.01

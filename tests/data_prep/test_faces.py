@@ -163,3 +163,13 @@ def test_yunets_eyes_are_used_in_either_order(monkeypatch, tmp_path):
     if found == "eyes":
       expected = from_eyes(np.array([720, 450]), np.array([960, 480]), 224)
       np.testing.assert_allclose(alignment.matrix, expected)
+
+
+def test_face_without_eyes_is_framed_by_its_box(monkeypatch):
+  monkeypatch.setattr(FaceDetector, "_find_eyes", lambda *_: None)
+  frame = draw_face(640, 480, (300, 200), 83, 0.0)
+  alignment = FaceDetector().align(frame, 224)
+  assert (alignment.found, alignment.aligned) == ("face", True)
+  assert alignment.matrix[1, 0] == 0  # No rotation.
+  middle = alignment.matrix @ [300, 200, 1]
+  assert np.linalg.norm(middle - np.array(EYES_CENTRE) * 224) < 0.12 * 224

@@ -116,7 +116,8 @@ def test_a_resnet_starts_both_branches(model, state, tmp_path):
   after = weights.to_torch(model)
   for name, array in resnet.items():
     np.testing.assert_array_equal(after[name], array)
-    if name.startswith("layer"):
+    # At this width the magnified branch's first block projects 64 channels.
+    if name.startswith("layer") and name != "layer1.0.conv1.weight":
       np.testing.assert_array_equal(after[f"spatial_model_mag.{name}"], array)
   for name in ("fc.weight", "mag_encoder.conv1.weight"):
     np.testing.assert_array_equal(after[name], before[name])
@@ -201,7 +202,7 @@ def test_the_command_refuses_what_is_none_of_the_three(tmp_path, monkeypatch):
 def test_a_file_that_would_run_code_is_refused(tmp_path):
   torch = pytest.importorskip("torch")
   path = tmp_path / "code.pth"
-  torch.save({"x": nnx.relu}, path)
+  torch.save({"x": type(path)}, path)
   with pytest.raises(
     UserError, match=r"code\.pth: not a PyTorch file of plain tensors"
   ):

@@ -1,0 +1,119 @@
+"""What optical flow is made of: separable filters, derivatives and the warp.
+
+Filters are products with small constant matrices, one per axis: any size works, the
+border needs no padding, and every device is quick at it.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def blur(x: jax.Array, sigma: float, step: int = 1) -> jax.Array:
+  """(..., H, W) -> (..., ceil(H / step), ceil(W / step)): Gaussian blur, sigma in
+  pixels, taken at the middle of every run of `step` pixels; the weights are
+  renormalised at the border."""
+  h, w = x.shape[-2:]
+  return separable(_blur_matrix(h, sigma, step), x, _blur_matrix(w, sigma, step))
+
+
+def stretch(x: jax.Array, shape: tuple[int, int], step: int) -> jax.Array:
+  """Back from the nodes of `blur` to `shape` by linear interpolation."""
+  h, w = shape
+  return separable(_stretch_matrix(h, step), x, _stretch_matrix(w, step))
+
+
+def separable(rows: np.ndarray, x: jax.Array, columns: np.ndarray) -> jax.Array:
+  """rows @ x @ columns^T on the last two axes, in full float32 on every device."""
+  return jnp.einsum("ih,...hw,jw->...ij", rows, x, columns, precision="highest")
+
+
+def derivatives(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """d/dx and d/dy of (..., H, W), exact for cubics; edge pixels are repeated."""
+
+  def along(axis: int) -> jax.Array:
+    pad = [(0, 0)] * x.ndim
+    pad[axis] = (2, 2)
+    padded = jnp.pad(x, pad, mode="edge")
+    size = x.shape[axis]
+    a, b, c, d = (
+      jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in (0, 1, 3, 4)
+    )
+    return (8 * (c - b) - (d - a)) / 12
+
+  return along(x.ndim - 1), along(x.ndim - 2)
+
+
+def jet(x: jax.Array) -> jax.Array:
+  """(B, H, W, 6): value, x, y, xx, xy, yy of (B, H, W) images."""
+  dx, dy = derivatives(x)
+  dxx, dxy = derivatives(dx)
+  _, dyy = derivatives(dy)
+  return jnp.stack([x, dx, dy, dxx, dxy, dyy], -1)
+
+
+def warp(jets: jax.Array, u: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """The image at x + flow, by Taylor's series about the nearest pixel.
+
+  One gather of six neighbouring numbers, where cubic interpolation takes sixteen.
+
+  Args:
+    jets: (B, H, W, 6) as from `jet`.
+    u, v: (B, H, W) flow in pixels.
+
+  Returns:
+    (B, H, W) grey values, the border going on beyond the frame, and (B, H, W) bool:
+    whether x + flow is inside it.
+  """
+  b, h, w = u.shape
+  x, y = jnp.arange(w) + u, jnp.arange(h)[:, None] + v
+  column, row = jnp.round(x), jnp.round(y)
+  inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+  column, row = jnp.clip(column, 0, w - 1), jnp.clip(row, 0, h - 1)
+  index = (row * w + column).astype(jnp.int32).reshape(b, h * w)
+  picked = jax.vmap(lambda image, at: image[at])(jets.reshape(b, h * w, 6), index)
+  value, dx, dy, dxx, dxy, dyy = jnp.moveaxis(picked.reshape(b, h, w, 6), -1, 0)
+  s, t = jnp.clip(x - column, -0.5, 0.5), jnp.clip(y - row, -0.5, 0.5)
+  value += dx * s + dy * t + (dxx * s * s + dyy * t * t) / 2 + dxy * s * t
+  return value, inside
+
+
+def bumps_to_nodes(
+  nodes: tuple[int, int], spacings: tuple[int, ...], rigid: float
+) -> list[tuple[np.ndarray, np.ndarray]]:
+  """Matrices (over rows, over columns) that make a field on `nodes` out of bumps.
+
+  First the motion that is bilinear between the four corners, `rigid` times a bump's
+  strength; then, per spacing s in nodes, a grid of Gaussian bumps. Independent
+  standard normal bumps give every node the variance s / 16, whose sum is near 1 for
+  the spacings 1, 2, 4, 8.
+  """
+
+  def bumps(n: int, spacing: int) -> np.ndarray:
+    centres = np.arange(0, n, spacing) + (spacing - 1) / 2
+    weights = np.exp(-0.5 * ((np.arange(n)[:, None] - centres) / (0.8 * spacing)) ** 2)
+    weights *= spacing**0.25 / 2 / np.linalg.norm(weights, axis=1, keepdims=True)
+    return weights.astype(np.float32)
+
+  def corners(n: int) -> np.ndarray:
+    at = np.linspace(0, 1, n)
+    return (rigid**0.5 * np.stack([1 - at, at], 1)).astype(np.float32)
+
+  h, w = nodes
+  return [(corners(h), corners(w)), *((bumps(h, s), bumps(w, s)) for s in spacings)]
+
+
+@functools.lru_cache(maxsize=64)
+def _blur_matrix(n: int, sigma: float, step: int) -> np.ndarray:
+  centres = np.arange(0, n, step)[:, None] + (step - 1) / 2
+  weights = np.exp(-0.5 * ((centres - np.arange(n)) / sigma) ** 2)
+  return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=64)
+def _stretch_matrix(n: int, step: int) -> np.ndarray:
+  centres = np.arange(0, n, step) + (step - 1) / 2
+  at = np.clip(np.arange(n), centres[0], centres[-1])[:, None]
+  return np.maximum(0, 1 - np.abs(at - centres) / step).astype(np.float32)
