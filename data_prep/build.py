@@ -215,6 +215,13 @@ def _fingerprint(database: Database) -> str:
   """Changes with the annotations and with the names or sizes of the frames used."""
   lines = []
   for keys in database.clips:
-    sizes = [(n, path.name, path.stat().st_size) for n, path in keys.files.items()]
+    sizes = [(n, path.name, _bytes(path)) for n, path in keys.files.items()]
     lines.append(repr((keys.clip, keys.cropped, sizes)))
   return digest("\n".join(lines).encode())
+
+
+def _bytes(path: Path) -> int:
+  try:
+    return path.stat().st_size
+  except OSError:
+    return -1  # Reading it will say what is wrong.

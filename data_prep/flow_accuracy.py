@@ -44,7 +44,8 @@ no answer at all (zero flow) gets.
 
 {table}
 
-Pictures: {pictures}. Milliseconds are the best of {repeats} runs on {cores} cores
+Pictures: {pictures}.
+Milliseconds are the best of {repeats} runs on {cores} cores
 (other work on the machine: load {load:.1f}), ours in batches of {batch}, compilation
 ({compile:.0f} s per shape) not counted.{absent}
 
@@ -57,7 +58,7 @@ By picture, infusenet_jax.flow, no change of light:
 `infusenet_jax/flow.py` solves for motion, gain and offset together (the generalised
 dynamic image model). Gain and offset are eliminated in a Gaussian window of sigma 8 px,
 so that a ramp of the light is as harmless as a gain. The motion has a Gaussian prior,
-a sum of bumps on grids of 4, 8, 16 and 32 px plus a free bilinear motion of the head,
+a sum of bumps on grids of 4, 8, 16 and 32 px plus a free shift of the head,
 weighed against the data by noise and motion estimated from the pair itself: where
 there is texture it resolves bumps of a few pixels, where there is none it
 interpolates. Three pyramid levels, two warps each, four conjugate-gradient iterations

@@ -9,8 +9,8 @@ values more than the motion does. Here brightness is part of the model:
 (the generalised dynamic image model of Negahdaripour, IEEE PAMI 20(9), 1998). Gain
 and offset are solved for in a window around each pixel and taken out; the motion w is
 what is most probable given what remains, with a Gaussian prior: w is a sum of smooth
-bumps on grids of 4, 8, 16 and 32 pixels, the wider the stronger, plus a free bilinear
-motion of the whole head. So texture decides how finely the motion is resolved, pixel
+bumps on grids of 4, 8, 16 and 32 pixels, the wider the stronger, plus a free shift of
+the whole head. So texture decides how finely the motion is resolved, pixel
 by pixel, and no window has to be chosen for it. The strengths of the noise and of
 the motion, which weigh data against prior, are estimated from each pair. Pixels that
 no motion explains (a blink, a reflex, what has left the frame) lose their say.
@@ -40,7 +40,7 @@ FLAT = 4.0  # a window of less variance (grey levels squared) tells little of it
 STEP = 4  # pixels between the nodes at which the motion is solved.
 NODE_WINDOW = 2.4  # sigma of the window that gathers the pixels of a node.
 SPACINGS = (1, 2, 4, 8)  # of the bumps, in nodes.
-RIGID = 10.0  # how much stronger than the rest the motion of the head may be.
+RIGID = 10.0  # how much stronger than the rest the shift of the head may be.
 FIRST_SPREAD = 0.3  # pixels of the coarsest level: the motion expected at first.
 LEAST_SPREAD = 0.05  # pixels: the prior gets no tighter than this.
 ROUNDING = 1 / 6  # variance of the difference of two frames rounded to 8 bits.

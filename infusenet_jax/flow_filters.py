@@ -85,10 +85,9 @@ def bumps_to_nodes(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
   """Matrices (over rows, over columns) that make a field on `nodes` out of bumps.
 
-  First the motion that is bilinear between the four corners, `rigid` times a bump's
-  strength; then, per spacing s in nodes, a grid of Gaussian bumps. Independent
-  standard normal bumps give every node the variance s / 16, whose sum is near 1 for
-  the spacings 1, 2, 4, 8.
+  First one motion of all nodes, `rigid` strong; then, per spacing s in nodes, a grid
+  of Gaussian bumps. Independent standard normal bumps give every node the variance
+  s / 16, whose sum is near 1 for the spacings 1, 2, 4, 8.
   """
 
   def bumps(n: int, spacing: int) -> np.ndarray:
@@ -97,12 +96,14 @@ def bumps_to_nodes(
     weights *= spacing**0.25 / 2 / np.linalg.norm(weights, axis=1, keepdims=True)
     return weights.astype(np.float32)
 
-  def corners(n: int) -> np.ndarray:
-    at = np.linspace(0, 1, n)
-    return (rigid**0.5 * np.stack([1 - at, at], 1)).astype(np.float32)
+  def everywhere(n: int) -> np.ndarray:
+    return np.full((n, 1), rigid**0.5, np.float32)
 
   h, w = nodes
-  return [(corners(h), corners(w)), *((bumps(h, s), bumps(w, s)) for s in spacings)]
+  return [
+    (everywhere(h), everywhere(w)),
+    *((bumps(h, s), bumps(w, s)) for s in spacings),
+  ]
 
 
 @functools.lru_cache(maxsize=64)

@@ -2,9 +2,9 @@
 
     python -m infusenet_jax.magnify_study --images DIR [--against PEER.pth] [--out DIR]
 
-Twelve of the pictures below DIR are set in smooth sub-pixel motion, with noise and a change of
-light, and magnified 5, 10 and 20 times; the truth is the same picture with the motion
-times as far and the change of light once.
+Twelve of the pictures below DIR are set in smooth sub-pixel motion, with noise and a
+change of light, and magnified 5, 10 and 20 times; the truth is the same picture with
+the motion times as far and the change of light once.
 """
 
 import argparse

@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 
 _SCALE = 2  # The resolution that scenes are drawn at, over that of the frames.
-_SLOPE = np.float32([[-0.5, 0, 0.5]])
 _MARGIN = 12  # Pixels drawn around the frame, for motion to bring into view.
 
 
@@ -84,11 +83,11 @@ def draw_scene(rng: np.random.Generator, size: int, peak: float, times) -> list:
 def _render(layers, t: float, size: int):
   frame = None
   for texture, mask, motion in layers:
-    moved = displace(texture, t * motion)
+    moved = displace(texture, t * motion) if t else texture
     if mask is None:
       frame = moved
     else:
-      opacity = displace(mask, t * motion)[..., None]
+      opacity = (displace(mask, t * motion) if t else mask)[..., None]
       frame = opacity * moved + (1 - opacity) * frame
   margin = _SCALE * _MARGIN
   frame = frame[margin:-margin, margin:-margin]
@@ -98,20 +97,37 @@ def _render(layers, t: float, size: int):
 def displace(image, motion):
   """The image moved by `motion` (h, w, 2), in its pixels, by backward look-up.
 
-  cv2.remap rounds positions to 1/32 pixel, which is as much as some motions here.
-  What it rounded off is added as a first-order term.
+  Cubic convolution (Keys 1981, a = -1/2), which is exact for slopes. OpenCV's own
+  is not (a = -3/4, positions rounded to 1/32 pixel), and its Lanczos kernel is off by
+  up to 14 % for motions of a hundredth of a pixel.
   """
   h, w = image.shape[:2]
   y, x = np.mgrid[:h, :w].astype(np.float32)
-  exact = np.stack([x, y], -1) - motion
-  rounded = np.round(exact * 32) / 32
-  moved = cv2.remap(
-    image, rounded, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+  x = np.clip(x - motion[..., 0], 0, w - 1)
+  y = np.clip(y - motion[..., 1], 0, h - 1)
+  left, top = x.astype(np.int32), y.astype(np.int32)
+  border = ((1, 3), (1, 3), *((0, 0),) * (image.ndim - 2))
+  pixels = np.pad(image, border, "symmetric").reshape(-1, *image.shape[2:])
+  corner = top * (w + 4) + left
+  by_x, by_y = (
+    [weight.reshape(h, w, *(1,) * (image.ndim - 2)) for weight in _keys(fraction)]
+    for fraction in (x - left, y - top)
   )
-  rest = (exact - rounded).reshape(h, w, 2, *(1,) * (image.ndim - 2))
-  along_x = cv2.filter2D(moved, -1, _SLOPE, borderType=cv2.BORDER_REFLECT)
-  along_y = cv2.filter2D(moved, -1, _SLOPE.T, borderType=cv2.BORDER_REFLECT)
-  return moved + rest[:, :, 0] * along_x + rest[:, :, 1] * along_y
+  return sum(
+    by_y[i]
+    * sum(by_x[j] * pixels.take(corner + i * (w + 4) + j, axis=0) for j in range(4))
+    for i in range(4)
+  )
+
+
+def _keys(t):
+  """Weights of the pixels at -1, 0, 1 and 2 for a position t in [0, 1)."""
+  return (
+    ((2 - t) * t - 1) * t / 2,
+    ((3 * t - 5) * t * t + 2) / 2,
+    ((4 - 3 * t) * t + 1) * t / 2,
+    (t - 1) * t * t / 2,
+  )
 
 
 def _smooth(rng: np.random.Generator, cells: int, extent: int, channels: int):

@@ -117,7 +117,7 @@ def draw_identity(
     lower_lip=spread(0.105, 0.014),
     hairline=spread(1.05, 0.07),
     hair_volume=spread(0.16, 0.04),
-    hair_length=rng.uniform(1.3, 2.4) if long_hair else rng.uniform(0.1, 0.45),
+    hair_length=rng.uniform(1.3, 2.1) if long_hair else rng.uniform(0.1, 0.45),
     fringe=rng.uniform(0.5, 0.95) if rng.random() < 0.3 else 0.0,
     parting=rng.uniform(-0.45, 0.45),
     freckles=int(rng.integers(0, 14)) if rng.random() < 0.8 else 40,

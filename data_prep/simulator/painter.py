@@ -105,8 +105,7 @@ class Painter:
     """Paints a layer over what is there, where `mask` in [0, 1] says."""
     cover = mask[..., None]
     self.albedo += cover * (albedo - self.albedo)
-    if normal is not None:
-      self.normal += cover * (normal - self.normal)
+    self.normal += cover * (normal - self.normal)
     self.gloss += mask * (gloss - self.gloss)
     self.alpha += mask * (1 - self.alpha)
 

@@ -233,6 +233,22 @@ def test_absurd_frames_stop_nothing(tmp_path, shape):
   assert "\n" not in "".join(outcome.problems)
 
 
+def test_frames_that_vanish_while_building(tmp_path, monkeypatch):
+  folder = write_casme2(tmp_path / "root")
+  open_database = build_module.open_database
+
+  def open_and_lose(*args):
+    database = open_database(*args)
+    shutil.rmtree(folder / "CASME2_RAW_selected/sub01")
+    return database
+
+  monkeypatch.setattr(build_module, "open_database", open_and_lose)
+  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  assert outcome.clips == 1
+  (line,) = outcome.problems
+  assert "img46.jpg: cannot be read (No such file or directory)" in line
+
+
 def break_writer_after(monkeypatch, count, error):
   write = build_module.RecordWriter.write
   written = []

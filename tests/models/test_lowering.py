@@ -10,15 +10,18 @@ from infusenet_jax.models import lowering
 
 def _agree(fast, plain, *arguments):
   """Values and gradients of both forms, in float64 to rounding."""
-  weigh = lambda f: lambda *a: jnp.sum(jnp.sin(f(*a)))  # noqa: E731
-  np.testing.assert_allclose(
-    fast(*arguments), plain(*arguments), rtol=1e-12, atol=1e-12
-  )
-  which = tuple(range(len(arguments)))
-  found = jax.grad(weigh(fast), which)(*arguments)
-  expected = jax.grad(weigh(plain), which)(*arguments)
-  for f, e in zip(found, expected, strict=True):
-    np.testing.assert_allclose(f, e, rtol=1e-11, atol=1e-11)
+
+  def run(f):
+    def weighed(*arguments):
+      y = f(*arguments)
+      return jnp.sum(jnp.sin(y)), y
+
+    which = tuple(range(len(arguments)))
+    grads, y = jax.jit(jax.grad(weighed, which, has_aux=True))(*arguments)
+    return *grads, y
+
+  for found, expected in zip(run(fast), run(plain), strict=True):
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
 
 
 def _normal(seed, *shape):
@@ -28,14 +31,11 @@ def _normal(seed, *shape):
 @pytest.mark.parametrize(
   ("size", "kernel", "stride", "padding"),
   [
-    ((12, 14), 3, 1, "VALID"),
     ((12, 15), 3, 2, "VALID"),
     ((14, 14), 7, 1, "VALID"),
-    ((2, 2), 3, 1, 1),
     ((2, 1), 3, 1, 1),
     ((2, 2), 3, 2, 1),
     ((4, 4), 7, 2, 3),
-    ((1, 2), 3, 1, "SAME"),
     ((8, 8), 3, 2, 1),
     ((8, 8), 1, 2, 0),
   ],
