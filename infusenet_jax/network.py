@@ -142,11 +142,12 @@ def compute_dtype(name: str) -> jnp.dtype:
   return jnp.dtype(name)
 
 
-def seconds_per_step(config: ConfigDict, network: Network, state: TrainState) -> float:
-  """Compiles the train step and times it on a batch of zeros. Donates `state`."""
-  shapes = batch_shapes(config)
-  zeros = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
-  batch = put_batch(zeros, network.mesh)
+def seconds_per_step(config: ConfigDict, network: Network) -> float:
+  """Compiles the train step and times it once, on weights and a batch of zeros."""
+  shapes = (jax.eval_shape(network.draw, jax.random.key(0)), batch_shapes(config))
+  weights, batch = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+  state = engine.new_state(*weights, network.optimizer, network.mesh)
+  batch = put_batch(batch, network.mesh)
   step = network.train_step.lower(state, batch).compile()
   start = time.monotonic()
   jax.block_until_ready(step(state, batch))

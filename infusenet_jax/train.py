@@ -59,8 +59,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     network = build_network(config, mesh)
     say_time_needed(config, network)
 
-    clips = load_clips(records_folder(config), config.image_size)
     state = initial_state(config, network, config.seeds[0])
+    clips = load_clips(records_folder(config), config.image_size)
     arrays = {"flow": clips.flow, "labels": clips.labels}
     if sees_frames(config):
       weights = (state.params, state.frozen, state.rest)
@@ -216,9 +216,7 @@ def say_time_needed(config: ConfigDict, network: Network) -> None:
   names = fold_names(config)
   if config.protocol != "cd6me" or not count:
     return
-  seconds = seconds_per_step(
-    config, network, initial_state(config, network, config.seeds[0])
-  )
+  seconds = seconds_per_step(config, network)
   every = 6
   steps = len(config.seeds) * len(names or range(every)) * config.train.epochs
   steps *= -(-round(count * (every - 1) / every) // config.train.batch_size)
