@@ -111,7 +111,9 @@ def _check(args: argparse.Namespace) -> int:
 def _build(args: argparse.Namespace) -> int:
   from data_prep.build import build
   from data_prep.summary import print_outcomes
+  from infusenet_jax.parallel import keep_compiled
 
+  keep_compiled()
   outcomes = build(
     args.root, args.out, args.databases, args.size, args.cropped, args.face_model
   )

@@ -7,19 +7,17 @@ python -m infusenet_jax.main --config=configs/cd6me.py --config.train.epochs=2
 import difflib
 import importlib
 import logging
-import os
 import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import absl.logging
-import jax
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from infusenet_jax.errors import UserError, exit_with_one_line
-from infusenet_jax.parallel import start_processes
+from infusenet_jax.parallel import keep_compiled, start_processes
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "The experiment's config file."
@@ -46,21 +44,12 @@ def main(arguments: Sequence[str]) -> None:
     )
   config = _read_config()
   _start_log()
-  _keep_compiled()
+  keep_compiled()
   if _DISTRIBUTED.value:
     start_processes()
   module, function = TASKS[config.task]
   run = getattr(importlib.import_module(module), function)
   run(config, _WORKDIR.value or Path("runs") / config.name)
-
-
-def _keep_compiled() -> None:
-  """Keeps compiled programs between runs, so that resuming compiles nothing anew."""
-  if not jax.config.jax_compilation_cache_dir:
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    jax.config.update(
-      "jax_compilation_cache_dir", str(caches / "infusenet_jax" / "xla")
-    )
 
 
 def _start_log() -> None:

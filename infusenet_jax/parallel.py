@@ -1,4 +1,7 @@
-"""The mesh, what is sharded over it, and the start of several processes."""
+"""Start of a process or several, the mesh, and what is sharded over it."""
+
+import os
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -20,6 +23,15 @@ def start_processes() -> None:
       f"--distributed: no cluster could be joined ({_first_line(error)}); start it "
       "through a launcher of launch/, or leave the flag out on a single machine"
     ) from error
+
+
+def keep_compiled() -> None:
+  """Keeps compiled programs between runs, so that resuming compiles nothing anew."""
+  if not jax.config.jax_compilation_cache_dir:
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    jax.config.update(
+      "jax_compilation_cache_dir", str(caches / "infusenet_jax" / "xla")
+    )
 
 
 def is_main_process() -> bool:
