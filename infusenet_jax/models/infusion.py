@@ -78,8 +78,7 @@ class UnitaryInfusion(nnx.Module):
     `rotation` is what `rotation()` returned, where it has been computed before.
     """
     q = self.rotation() if rotation is None else rotation
-    rotate = lambda y, m: jnp.matmul(y, m, precision=lax.Precision.HIGHEST)  # noqa: E731
-    return rotate(gate * rotate(x, q.T), q).astype(x.dtype)
+    return _product(gate * _product(x, q.T), q).astype(x.dtype)
 
 
 def skew(triangle: jax.Array) -> jax.Array:
@@ -100,10 +99,10 @@ def cayley(a: jax.Array) -> jax.Array:
   """Q = (I - A)(I + A)^{-1} of a skew-symmetric A (C, C), by matrix products alone.
 
   I - A is normal, so its polar factor U = (I - A)(I - A^2)^{-1/2} satisfies U^2 = Q,
-  and Newton-Schulz steps U <- U (3 I - U^T U) / 2 find U. Each squares its distance
-  from orthogonality, so rounding cannot pile up: Q^T Q = I to 1e-5 in float32 even
-  where ||A|| = 1e3 leaves a linear solve with two correct digits. Steps needed:
-  none at A = 0 (where Q is exactly I), about 5 where ||A|| < 1, about 30 at 1e3.
+  and Newton-Schulz steps U <- U + U (I - U^T U) / 2 find U. One more such step on U^2
+  leaves Q^T Q = I to 3e-6 at 512 channels in float32, up to ||A|| = 1e4 and more; a
+  linear solve's error grows with ||A||, to 2e-5 at 1e3. Steps at 512 channels: 1 at
+  A = 0 (where Q is exactly I), 10 at ||A|| = 1, 24 at 1e3.
 
   Why not `solve`: a TPU has no LU hardware and works through 512 columns one after
   the other, and a GPU's factorisation is latency-bound too, while matrix products
@@ -111,25 +110,32 @@ def cayley(a: jax.Array) -> jax.Array:
   (I + A)^{-1} = (I + Q) / 2, hence dQ = -(I + Q) dA (I + Q) / 2. Precision is set
   explicitly, since TF32 and bfloat16 passes keep 3 digits of orthogonality.
   """
-  eye = jnp.eye(a.shape[0], dtype=a.dtype)
-  m = eye - a
+  m = jnp.eye(a.shape[0], dtype=a.dtype) - a
   # sqrt(||M||_1 ||M||_inf) bounds the largest singular value: the steps converge.
   bound = jnp.max(jnp.sum(jnp.abs(m), 0))
-  tolerance = 4 * jnp.finfo(a.dtype).eps
-
-  def step(carry):
-    u, _, steps = carry
-    gram = _product(u.T, u)
-    return _product(u, 3 * eye - gram) / 2, jnp.max(jnp.abs(gram - eye)), steps + 1
+  # A step squares the error, and the last one, taken on U^2, squares it once more.
+  near = jnp.finfo(a.dtype).eps ** 0.5
 
   def unfinished(carry):
     _, error, steps = carry
-    return (error > tolerance**0.5) & (steps < 60)
+    return (error > near) & (steps < 60)
 
-  u, _, _ = lax.while_loop(
-    unfinished, step, (m / bound, jnp.asarray(jnp.inf, a.dtype), jnp.int32(0))
-  )
-  return _product(u, u)
+  def step(carry):
+    u, _, steps = carry
+    return *_newton_schulz(u), steps + 1
+
+  start = (m / bound, jnp.asarray(jnp.inf, a.dtype), jnp.int32(0))
+  u, _, _ = lax.while_loop(unfinished, step, start)
+  return _newton_schulz(_product(u, u))[0]
+
+
+def _newton_schulz(u: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """A step towards the nearest orthogonal matrix; how far `u` was from one.
+
+  As a correction of u, it rounds off less than u (3 I - u^T u) / 2 does.
+  """
+  rest = jnp.eye(u.shape[0], dtype=u.dtype) - _product(u.T, u)
+  return u + _product(u, rest / 2), jnp.max(jnp.abs(rest))
 
 
 @cayley.defjvp

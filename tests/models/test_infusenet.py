@@ -86,6 +86,8 @@ def test_the_magnifier_reproduces_the_authors(oracle):
     assert relative_error(decoded, oracle["decoded"]) < decoded_bound
 
 
+# Flax keeps running statistics in float32 whatever the network computes in.
+@pytest.mark.filterwarnings("ignore:scatter inputs have incompatible types")
 @pytest.mark.parametrize(
   "name", [ORACLES[0], pytest.param(ORACLES[1], marks=pytest.mark.slow)]
 )
@@ -146,6 +148,7 @@ def test_the_prediction_of_a_clip_is_the_same_alone_and_in_any_batch():
     alone = call(model, *(x[i : i + 1] for x in clips))
     for logits, expected in zip(alone, together, strict=True):
       np.testing.assert_allclose(logits[0], expected[i], rtol=0, atol=1e-5)
+  np.testing.assert_array_equal(model.flow_stem.bn1.mean[...], 0)
 
 
 def test_the_published_gate_lets_batch_mates_matter():
@@ -186,7 +189,7 @@ def test_rotations_given_are_used_and_change_nothing(infusion):
     np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
-def test_clips_without_any_motion_give_finite_logits_and_gradients():
+def test_training_on_clips_without_any_motion_stays_finite():
   model = _small()
   model.train()
   flow, latents = jnp.zeros((2, 32, 32, 3)), jnp.zeros((2, 8, 8, 64))
@@ -197,19 +200,8 @@ def test_clips_without_any_motion_give_finite_logits_and_gradients():
   value, grads = nnx.jit(nnx.value_and_grad(loss))(model)
   assert jnp.isfinite(value)
   assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads))
-
-
-def test_train_and_eval_switch_between_batch_and_running_statistics():
-  model = _small()
-  flow, latents = _clips(2, size=32)[0], jnp.ones((2, 8, 8, 64))
-  classify = nnx.jit(lambda model: model.classify(flow, latents))
-  before = model.flow_stem.bn1.mean[...]
-  model.eval()
-  classify(model)
-  np.testing.assert_array_equal(model.flow_stem.bn1.mean[...], before)
-  model.train()
-  classify(model)
-  assert np.abs(model.flow_stem.bn1.mean[...] - before).max() > 0
+  # train() uses the batch's statistics and moves the running ones a tenth towards them.
+  np.testing.assert_allclose(model.flow_stem.bn1.var[...], 0.9, rtol=1e-6)
 
 
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_state():
