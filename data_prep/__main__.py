@@ -1,6 +1,7 @@
 """`python -m data_prep`: check, build, inspect and simulate the databases."""
 
 import argparse
+import signal
 from pathlib import Path
 
 from infusenet_jax.errors import UserError, exit_with_one_line
@@ -185,4 +186,6 @@ def _clips(text: str) -> int:
 
 
 if __name__ == "__main__":
+  # A batch system that ends the job finds the same way out as Ctrl-C.
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
   exit_with_one_line(main)

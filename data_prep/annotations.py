@@ -3,7 +3,6 @@
 import dataclasses
 import re
 import warnings
-import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -158,8 +157,8 @@ def _open_sheet(workbook: Path, layout: Layout):
     with warnings.catch_warnings():  # About styles and drop-down lists.
       warnings.simplefilter("ignore")
       book = openpyxl.load_workbook(workbook, data_only=True)
-  except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-    reason = str(error) or type(error).__name__
+  except Exception as error:  # zipfile, zlib, XML, openpyxl: each has kinds of its own.
+    reason = " ".join(str(error).split()) or type(error).__name__
     raise UserError(
       f"{workbook}: not a readable .xlsx workbook ({reason}); restore it from the"
       " database's release"

@@ -30,9 +30,9 @@ class Crops:
 def load_crops(keys: KeyFrames, size: int, detector: FaceDetector) -> Crops:
   """Reads a clip's frames, aligns them all by the onset and picks the window apex.
 
-  The window apex is the frame within 50 ms of the annotated apex, and after the onset,
-  whose crop differs most from the onset's (mean absolute difference); the apex itself
-  where there is no other.
+  The window apex is the candidate whose crop differs most from the onset's (mean
+  absolute difference), so the onset only if it is the only one; the apex itself where
+  there is no candidate.
 
   Raises:
     ValueError: onset or apex cannot be read, or they differ in size.

@@ -12,7 +12,7 @@ from data_prep.layouts import Layout, Release
 from infusenet_jax.errors import UserError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-WINDOW_SECONDS = 0.05  # Half-width of the window apex's window.
+WINDOW_SECONDS = 0.05  # Half-width of the window about the annotated apex.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,13 +23,9 @@ class KeyFrames:
   cropped: bool
   onset: int
   apex: int
-  files: dict[int, Path]  # Onset, apex and the window apex's candidates.
+  candidates: tuple[int, ...]  # For the window apex, in order.
+  files: dict[int, Path]  # Onset, apex and the candidates.
   note: str  # Which frame stands in for a missing one, or "".
-
-  @property
-  def candidates(self) -> list[int]:
-    """Frames after the onset, within 50 ms of the apex, other than the apex."""
-    return sorted(n for n in self.files if n not in (self.onset, self.apex))
 
 
 def same_name(name: str) -> tuple:
@@ -43,7 +39,6 @@ class FrameFinder:
 
   def __init__(self, folder: Path, layout: Layout, cropped: bool = False):
     """`cropped` prefers the release of cropped faces where there are several."""
-    self._layout = layout
     self._listings: dict[Path, dict[tuple, Path]] = {}
     self._frames: dict[Path, dict[int, Path]] = {}
     self._releases = sorted(layout.releases, key=lambda r: r.cropped != cropped)
@@ -111,14 +106,17 @@ def key_frames(
 ) -> KeyFrames:
   """Chooses the frames that are needed; a neighbour within 50 ms may stand in.
 
+  The window apex's candidates are the frames within 50 ms of the annotated apex, never
+  before the onset, other than the apex.
+
   Raises:
     FileNotFoundError: onset or apex is missing and so are all its neighbours.
   """
   reach = int(WINDOW_SECONDS * fps + 1e-6)
   onset = _nearest(clip.onset, frames, reach, 0)
   apex = _nearest(clip.apex, frames, reach, onset)
-  window = [n for n in range(apex - reach, apex + reach + 1) if n in frames]
-  wanted = {onset, apex, *(n for n in window if n > onset)}
+  window = range(max(onset, clip.apex - reach), clip.apex + reach + 1)
+  candidates = tuple(n for n in window if n in frames and n != apex)
   replaced = [
     f"{what} frame {want} is not on disk, frame {have} stands in"
     for what, want, have in (("onset", clip.onset, onset), ("apex", clip.apex, apex))
@@ -129,7 +127,8 @@ def key_frames(
     cropped=cropped or release.cropped,
     onset=onset,
     apex=apex,
-    files={n: frames[n] for n in sorted(wanted)},
+    candidates=candidates,
+    files={n: frames[n] for n in sorted({onset, apex, *candidates})},
     note="; ".join(replaced),
   )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from data_prep.records import VERSION
 from infusenet_jax.errors import UserError
+from infusenet_jax.plots import flow_colours
 from infusenet_jax.protocol import AUS, DATABASES
 
 CELL = 176  # Side of a picture on the sheet, pixels.
@@ -18,8 +19,8 @@ INK = (30, 30, 30)
 def inspect(data: Path, out: Path, clips: int = 4) -> int:
   """Writes a PNG with `clips` rows of every database in `data`.
 
-  A row shows onset, apex, window apex, flow (hue: direction, saturation: length, full
-  at 1 % of the side), strain, and text.
+  A row shows onset, apex, window apex, flow (hue: direction, saturation: length,
+  full at the clip's longest), strain, and text.
 
   Raises:
     UserError: no records there, or the picture cannot be written.
@@ -53,21 +54,12 @@ def inspect(data: Path, out: Path, clips: int = 4) -> int:
   return 0
 
 
-def flow_colours(flow: np.ndarray) -> np.ndarray:
-  """(H, W, 2) pixels -> (H, W, 3) uint8 BGR; white where nothing moves."""
-  length = np.hypot(flow[..., 0], flow[..., 1])
-  hue = (np.degrees(np.arctan2(flow[..., 1], flow[..., 0])) % 360) / 2
-  saturation = np.clip(length / (0.01 * flow.shape[1]), 0, 1) * 255
-  hsv = np.stack([hue, saturation, np.full_like(hue, 255)], -1)
-  return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2BGR)
-
-
 def _row(record: dict) -> np.ndarray:
   frames = [record[name][..., ::-1] for name in ("onset", "apex", "window_apex")]
   flow = record["flow"].astype(np.float32)
   strain = flow[..., 2] / max(float(flow[..., 2].max()), 1e-6) * 255
   strain = np.repeat(strain.astype(np.uint8)[..., None], 3, -1)
-  pictures = [*frames, flow_colours(flow[..., :2]), strain]
+  pictures = [*frames, flow_colours(flow)[..., ::-1], strain]
   pictures = [cv2.resize(picture, (CELL, CELL)) for picture in pictures]
   text = np.full((CELL, TEXT, 3), 255, np.uint8)
   positive = [str(au) for au, on in zip(AUS, record["labels"], strict=True) if on]

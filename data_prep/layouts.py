@@ -7,6 +7,8 @@ enters at the same door as a licensed one.
 import dataclasses
 import re
 
+from infusenet_jax.protocol import AUS
+
 
 @dataclasses.dataclass(frozen=True)
 class Release:
@@ -54,11 +56,6 @@ class Layout:
   header_row: int = 1  # Row of the sheet that holds the column names, from 1.
   au_columns: tuple[str, ...] = ()  # Binary columns that are the labels (4DME).
 
-  @property
-  def columns(self) -> dict[str, str]:
-    """Our name of each field (the keys of `SPELLINGS`) -> its column in `header`."""
-    return {field: self.header[i] for field, i in find_columns(self.header).items()}
-
 
 # The emotion in MMEW's workbook is the folder's name, except for this one.
 EMOTION_FOLDERS = {"others": "repression"}
@@ -93,7 +90,7 @@ def find_columns(header: tuple[object, ...]) -> dict[str, int]:
   return found
 
 
-_FOURD_AUS = tuple(f"AU{n}" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17))
+_FOURD_AUS = tuple(f"AU{n}" for n in AUS)
 
 _CASME = Layout(
   key="casme",

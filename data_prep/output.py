@@ -23,10 +23,10 @@ def digest(data: bytes) -> str:
 
 @contextlib.contextmanager
 def lock(out: Path) -> Iterator[None]:
-  """Makes the folder and keeps a second build out of it.
+  """Makes the folder and keeps a second run out of it.
 
   Raises:
-    UserError: it cannot be written, or another build is at work.
+    UserError: it cannot be written, or another run is at work.
   """
   try:
     out.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def lock(out: Path) -> Iterator[None]:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-      raise UserError(f"--out {out}: another build is writing there") from error
+      raise UserError(f"--out {out}: another run is writing there; wait for it") from error
     except OSError:
       pass  # Some network file systems know no locks.
     yield

@@ -3,11 +3,15 @@
 import logging
 import shutil
 from pathlib import Path
+from typing import TypeVar
 
 import jax
 import orbax.checkpoint as ocp
 
-from infusenet_jax.engine import TrainState
+from infusenet_jax.errors import UserError
+
+# Any pytree with a field `step`, the number of updates made.
+State = TypeVar("State")
 
 _log = logging.getLogger(__name__)
 
@@ -22,34 +26,57 @@ class Checkpoints:
     options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
     self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
 
-  def restore(self, like: TrainState) -> TrainState | None:
-    """The newest checkpoint that can be read, placed as `like` is; None without one."""
+  def restore(self, like: State) -> State | None:
+    """The newest checkpoint that can be read, placed as `like` is; None without one.
+
+    Damaged ones are set aside, once an older one has been read.
+
+    Raises:
+      UserError: there are checkpoints, but none can be read.
+    """
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    damaged = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
       try:
-        return self._manager.restore(step, args=ocp.args.StandardRestore(target))
-      except Exception as error:
-        self._set_aside(step, error)
+        state = self._manager.restore(step, args=ocp.args.StandardRestore(target))
+      except Exception as error:  # Whatever a damaged file makes the reader raise.
+        damaged[step] = (str(error).splitlines() or [type(error).__name__])[0]
+        continue
+      self._set_aside(damaged)
+      return state
+    if damaged:
+      raise UserError(
+        f"{self._manager.directory}: none of the {len(damaged)} checkpoints can be "
+        f"read ({next(iter(damaged.values()))}); move the folder away to start this "
+        "fold again"
+      )
     return None
 
-  def _set_aside(self, step: int, error: Exception) -> None:
-    folder = Path(self._manager.directory) / str(step)
-    aside = folder.with_name(f"damaged-{step}")
-    _log.warning(
-      "%s is damaged (%s): kept as %s, going on from the checkpoint before",
-      folder,
-      (str(error).splitlines() or [type(error).__name__])[0],
-      aside.name,
-    )
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
+  def _set_aside(self, damaged: dict[int, str]) -> None:
+    for step, reason in damaged.items():
+      folder = Path(self._manager.directory) / str(step)
+      aside = folder.with_name(f"damaged-{step}")
+      _log.warning(
+        "%s is damaged (%s): kept as %s, going on from the checkpoint before",
+        folder,
+        reason,
+        aside.name,
+      )
+      shutil.rmtree(aside, ignore_errors=True)
+      folder.rename(aside)
     self._manager.reload()
 
-  def save(self, state: TrainState) -> None:
+  def save(self, state: State) -> None:
     """Writes `state` under its step number, unless that is saved already."""
     step = int(state.step)
     if step not in self._manager.all_steps():
       self._manager.save(step, args=ocp.args.StandardSave(state))
+
+  def keep_newest(self) -> None:
+    """Deletes all but the newest, when training is over."""
+    self._manager.wait_until_finished()
+    for step in sorted(self._manager.all_steps())[:-1]:
+      self._manager.delete(step)
 
   def close(self) -> None:
     """Waits until everything is on disk."""

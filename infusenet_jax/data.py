@@ -14,7 +14,7 @@ from infusenet_jax.errors import UserError
 from infusenet_jax.protocol import DATABASES
 
 FRAMES = ("onset", "apex", "window_apex")
-_NAMES = ("database", "subject", "clip", "aus", "emotion")
+_NAMES = ("database", "subject", "clip")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Clips:
       records.
     onset, apex, window_apex: (N, H, W, 3) uint8 RGB.
     labels: (N, 12) uint8, in the order of `protocol.AUS`.
-    database, subject, clip, aus, emotion: (N,) text.
+    database, subject, clip: (N,) text.
     simulated: whether any of them was drawn by the simulator.
   """
 
@@ -40,8 +40,6 @@ class Clips:
   database: np.ndarray
   subject: np.ndarray
   clip: np.ndarray
-  aus: np.ndarray
-  emotion: np.ndarray
   simulated: bool
 
   def __len__(self) -> int:
@@ -63,18 +61,38 @@ def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
   return found
 
 
-def count_clips(data_dir: str | Path) -> int:
-  """How many clips the records in `data_dir` hold, without reading them."""
-  infos = (
-    json.loads((folder / "dataset_info.json").read_text())
-    for folder in prepared_databases(data_dir).values()
-  )
-  return sum(
-    int(length)
-    for info in infos
-    for split in info["splits"]
-    for length in split["shardLengths"]
-  )
+def count_clips(data_dir: str | Path) -> dict[str, int]:
+  """How many clips each database has in the records of `data_dir`, without reading.
+
+  Raises:
+    UserError: a dataset_info.json that is not what TFDS writes.
+  """
+  return {
+    key: sum(
+      int(length)
+      for split in _json(folder / "dataset_info.json")["splits"]
+      for length in split["shardLengths"]
+    )
+    for key, folder in prepared_databases(data_dir).items()
+  }
+
+
+def records_identity(data_dir: str | Path) -> dict[str, str]:
+  """What each database's records were made from, as `data_prep build` noted it."""
+  return {
+    key: str(_json(folder / "metadata.json").get("fingerprint"))
+    for key, folder in prepared_databases(data_dir).items()
+  }
+
+
+def _json(path: Path) -> dict:
+  try:
+    return json.loads(path.read_text())
+  except (OSError, ValueError) as error:
+    raise UserError(
+      f"{path}: cannot be read ({error}); delete its folder and run `python -m "
+      "data_prep build` again"
+    ) from error
 
 
 def load_clips(
@@ -120,10 +138,11 @@ def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
       delay=3,
     )
     clips = list(bar)
-  except (OSError, ValueError, KeyError, RuntimeError) as error:
+  except Exception as error:  # Whatever damaged files make TFDS and Grain raise.
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
     raise UserError(
-      f"{folder}: these records cannot be read ({str(error).splitlines()[0]}); delete "
-      "the folder and run `python -m data_prep build` again"
+      f"{folder}: these records cannot be read ({reason}); delete the folder and run "
+      "`python -m data_prep build` again"
     ) from error
   columns = {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}
   simulated = (builder.info.metadata or {}).get("simulated", False)

@@ -1,14 +1,15 @@
 """The parts of report.html that show single clips: samples and worst mistakes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 
-from infusenet_jax.plots import flow_colours, frame_uri, heat
+from infusenet_jax.plots import flow_colours, frame_uri
 from infusenet_jax.predictions import Predictions
 from infusenet_jax.protocol import AUS, DATABASES
+from infusenet_jax.report import subtitle
 
 MOST_MISTAKES = 20
 
@@ -18,8 +19,7 @@ class Sample:
   """A clip to be shown.
 
   database, subject, clip: as in the predictions; onset, apex: (H, W, 3) uint8 RGB;
-  flow: (H, W, 2 or more) pixels, from onset to apex; maps: {name: (h, w)}, such as a
-  gate or a saliency map of any size, drawn over the apex.
+  flow: (H, W, 2 or more) pixels, from onset to apex.
   """
 
   database: str
@@ -28,11 +28,10 @@ class Sample:
   onset: np.ndarray
   apex: np.ndarray
   flow: np.ndarray
-  maps: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def samples_section(
-  samples: Sequence[Sample], run: Predictions, logits: np.ndarray
+  samples: Sequence[Sample], run: Predictions, logits: np.ndarray, simulated: bool
 ) -> str:
   """The samples as HTML, each with what was found and missed; "" without any.
 
@@ -40,6 +39,7 @@ def samples_section(
     samples: the clips to be shown.
     run: the predictions that hold them, N clips.
     logits: (N, 12), the mean over all runs.
+    simulated: whether any clip is, which every card's title says.
   """
   if not samples:
     return ""
@@ -51,9 +51,9 @@ def samples_section(
     if key in names:
       row = names.index(key)
       verdict = f"<p>{_verdict(run.labels[row], logits[row])}</p>"
-    database = DATABASES.get(sample.database, sample.database)
+    name = subtitle(DATABASES.get(sample.database, sample.database), simulated)
     cards.append(
-      f"<article><h3>{escape(database)} <span>{escape(sample.subject)} / "
+      f"<article><h3>{escape(name)} <span>{escape(sample.subject)} / "
       f'{escape(sample.clip)}</span></h3><div class="images">{_images(sample)}</div>'
       f"{verdict}</article>"
     )
@@ -69,7 +69,6 @@ def _images(sample: Sample) -> str:
     ("onset", sample.onset),
     ("apex", sample.apex),
     (f"flow, up to {longest:.1f} px", flow_colours(sample.flow)),
-    *((name, heat(sample.apex, values)) for name, values in sample.maps.items()),
   ]
   return "".join(
     f'<figure><img alt="{escape(name)}" src="{frame_uri(image)}">'

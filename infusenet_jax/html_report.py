@@ -9,13 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from infusenet_jax.errors import UserError
+from infusenet_jax.files import write_atomically
 from infusenet_jax.html_clips import Sample, mistakes_section, samples_section
-from infusenet_jax.plots import (
-  Curve,
-  bars,
-  learning_curves,
-  run_colour,
-)
+from infusenet_jax.plots import Curve, bars, learning_curves, run_colour
 from infusenet_jax.predictions import Predictions
 from infusenet_jax.protocol import AVERAGES, DATABASES
 from infusenet_jax.report import (
@@ -28,7 +24,6 @@ from infusenet_jax.report import (
   to_json,
 )
 from infusenet_jax.tables import Tables, aligned_runs
-from infusenet_jax.workdir import write_atomically
 
 GAP = '<td class="gap"></td>'
 MOST_PANELS = 12  # Learning curves of more folds share one panel per database.
@@ -81,18 +76,19 @@ def write_report(
   runs = aligned_runs(predictions)
   logits = np.mean([run.logits for run in runs], axis=0)
   sections = [
-    ("Scores", _scores(tables)),
+    ("Scores", _scores(tables, simulated)),
     ("AU table", _table(tables, "au")),
     ("Database table", _table(tables, "database")),
-    ("Fold by fold", _folds(tables, runs[0])),
-    ("Learning curves", _curves(curves)),
-    ("Sample clips", samples_section(samples, runs[0], logits)),
+    ("Fold by fold", _folds(tables, runs[0], simulated)),
+    ("Learning curves", _curves(curves, simulated)),
+    ("Sample clips", samples_section(samples, runs[0], logits, simulated)),
     ("Worst mistakes", mistakes_section(runs[0], logits)),
     ("Config and versions", _config(config, versions)),
   ]
   head = headline(title, tables, simulated)
   badge = '<p class="badge">simulated data</p>' if simulated else ""
   names = ", ".join(DATABASES[key] for key in tables.databases)
+  about = "<br>".join(escape(line) for line in (names, *legend(tables)[:-1]))
   body = "".join(
     f"<section><h2>{escape(subtitle(name, simulated))}</h2>{content}</section>"
     for name, content in sections
@@ -105,14 +101,13 @@ def write_report(
     "img-src data:; style-src 'unsafe-inline'\">"
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     f"<title>{escape(head)}</title><style>{STYLE}</style></head><body><header>"
-    f"{badge}<h1>{escape(title)}</h1>"
-    f"<p>{escape(names)}<br>{escape(legend(tables)[0])}</p></header>"
+    f"{badge}<h1>{escape(subtitle(title, simulated))}</h1><p>{about}</p></header>"
     f"<main>{body}</main></body></html>\n"
   )
   write_atomically(Path(path), page)
 
 
-def _scores(tables: Tables) -> str:
+def _scores(tables: Tables, simulated: bool) -> str:
   cards = []
   for table, name in (("database", "database average"), ("au", "AU average")):
     average = rows(tables, table)[-1][1]
@@ -125,7 +120,7 @@ def _scores(tables: Tables) -> str:
       )
   figures = []
   for kind in AVERAGES:
-    title = f"{kind} F1 of each AU in percent"
+    title = subtitle(f"{kind} F1 of each AU in percent", simulated)
     figure = bars([(name, cells[kind]) for name, cells in rows(tables, "au")], title)
     figures.append(f"<figure><figcaption>{title}</figcaption>{figure}</figure>")
   key = (
@@ -162,7 +157,7 @@ def _table(tables: Tables, table: str) -> str:
   )
 
 
-def _folds(tables: Tables, run: Predictions) -> str:
+def _folds(tables: Tables, run: Predictions, simulated: bool) -> str:
   positives = [run.labels[run.database == key].sum(0) for key in tables.databases]
   head = "".join(f"<th>{column}</th>" for column in COLUMNS)
   out = [
@@ -179,13 +174,15 @@ def _folds(tables: Tables, run: Predictions) -> str:
       )
       body.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
     out.append(
-      f'<div class="scroll"><table class="heat"><caption>{kind} F1</caption><thead><tr>'
-      f"<th></th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+      '<div class="scroll"><table class="heat">'
+      f"<caption>{subtitle(f'{kind} F1', simulated)}</caption>"
+      f"<thead><tr><th></th>{head}</tr></thead>"
+      f"<tbody>{''.join(body)}</tbody></table></div>"
     )
   return "".join(out)
 
 
-def _curves(curves: Sequence[Curve]) -> str:
+def _curves(curves: Sequence[Curve], simulated: bool) -> str:
   if not curves:
     return ""
   highest = max(max(curve.losses) for curve in curves)
@@ -194,10 +191,10 @@ def _curves(curves: Sequence[Curve]) -> str:
   panels: dict[str, list[Curve]] = {}
   for curve in sorted(curves, key=lambda c: (place.get(c.database, 6), c.fold, c.seed)):
     panels.setdefault(curve.database if many else curve.fold, []).append(curve)
-  figures = "".join(
-    f"<figure>{learning_curves(panel, DATABASES.get(name, name), highest)}</figure>"
-    for name, panel in panels.items()
-  )
+  figures = []
+  for name, panel in panels.items():
+    title = subtitle(DATABASES.get(name, name), simulated)
+    figures.append(f"<figure>{learning_curves(panel, title, highest)}</figure>")
   seeds = sorted({curve.seed for curve in curves})
   key = ""
   if not many:
@@ -207,7 +204,7 @@ def _curves(curves: Sequence[Curve]) -> str:
     )
   return (
     f"<p>Training loss per epoch; each panel is named after what its fold left out."
-    f'</p><p class="key">{key}</p><div class="panels">{figures}</div>'
+    f'</p><p class="key">{key}</p><div class="panels">{"".join(figures)}</div>'
   )
 
 

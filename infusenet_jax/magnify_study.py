@@ -28,20 +28,21 @@ _PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def study(
-  images: Sequence[np.ndarray], magnifiers: dict[str, Magnifier]
+  images: Sequence[np.ndarray], magnifiers: dict[str, Magnifier], light: float
 ) -> tuple[list[str], np.ndarray]:
   """The table's lines (Markdown), and a strip that shows the middle image at amp 10.
 
   Args:
     images: (2 SIZE, 2 SIZE, 3) in [0, 1], drawn at twice the frames' resolution.
     magnifiers: by the name that their row carries.
+    light: strength of the change of light, 0 to 1; see `draw_light`.
   """
   methods = {"second frame as it is": lambda first, second, amp: second}
   methods |= {name: _magnify(magnifier) for name, magnifier in magnifiers.items()}
   scores = {name: {amp: [] for amp in PEAKS} for name in methods}
   for index, image in enumerate(images):
     for amp, peak in PEAKS.items():
-      first, second, truth = make_scene(image, amp, peak, seed=index)
+      first, second, truth = make_scene(image, amp, peak, light, seed=index)
       results = {name: run(first, second, amp) for name, run in methods.items()}
       for name, found in results.items():
         scores[name][amp].append((psnr(found, truth), ssim(found, truth)))
@@ -64,17 +65,17 @@ def study(
   return lines, shown
 
 
-def make_scene(image: np.ndarray, amp: float, peak: float, seed: int):
+def make_scene(image: np.ndarray, amp: float, peak: float, light: float, seed: int):
   """(first, second, magnified truth), (SIZE, SIZE, 3) each in [0, 1].
 
-  The motion peaks at `peak` pixels; the second frame has another light, both have
-  noise of 1 / 255.
+  The motion peaks at `peak` pixels; the light of the second frame and of the truth
+  has changed with strength `light`; both frames have noise of 1 / 255.
   """
   rng = np.random.default_rng([seed, int(amp)])
   motion = draw_motion(rng, len(image), peak)
-  light = draw_light(rng, SIZE, strength=0.5)
+  change = draw_light(rng, SIZE, strength=light)
   first, second, truth = (_frame(image, t * motion) for t in (0, 1, amp))
-  second, truth = light(second), np.clip(light(truth), 0, 1)
+  second, truth = change(second), np.clip(change(truth), 0, 1)
   first, second = (np.clip(photograph(rng, x, 1.0), 0, 1) for x in (first, second))
   return first, second, truth
 
@@ -173,6 +174,7 @@ def main() -> None:
   parser.add_argument("--images", type=Path, required=True, metavar="DIR")
   parser.add_argument("--weights", default="pretrained", metavar="FILE")
   parser.add_argument("--against", type=Path, metavar="FILE", help="other weights")
+  parser.add_argument("--light", type=float, default=0.5, help="its change, 0 to 1")
   parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR")
   arguments = parser.parse_args()
   files = {"ours": arguments.weights}
@@ -182,7 +184,7 @@ def main() -> None:
   for name, file in files.items():
     weights.load_magnifier(magnifiers[name], file)
   images = read_images(arguments.images)
-  lines, shown = study(images, magnifiers)
+  lines, shown = study(images, magnifiers, arguments.light)
   print(f"{len(images)} pictures of {arguments.images}", *lines, sep="\n")
   arguments.out.mkdir(parents=True, exist_ok=True)
   picture = arguments.out / "magnifier.jpg"

@@ -7,6 +7,7 @@ python -m infusenet_jax.main --config=configs/cd6me.py --config.train.epochs=2
 import difflib
 import importlib
 import logging
+import re
 import runpy
 import sys
 from collections.abc import Sequence
@@ -84,13 +85,16 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
   except (AttributeError, KeyError) as error:
     raise UserError(_unknown_override(arguments) or str(error)) from error
   except (flags.Error, OSError, TypeError, ValueError) as error:
-    raise UserError(str(error).splitlines()[0]) from error
+    lines = str(error).splitlines() or [type(error).__name__]
+    raise UserError(lines[0]) from error
 
 
 def _unknown_override(arguments: Sequence[str]) -> str | None:
   # The parser keeps no config after a failure, so the file is read once more.
-  file = next(a.split("=", 1)[1] for a in arguments if "config=" in a)
-  path, *argument = file.split(":")
+  given = re.search(r"(?:^| )--?config[= ](\S+)", " ".join(arguments))
+  if given is None:
+    return None
+  path, *argument = given[1].split(":")
   known = _fields(runpy.run_path(path)["get_config"](*argument))
   for argument in arguments[1:]:
     name = argument.lstrip("-").split("=")[0]

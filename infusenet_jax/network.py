@@ -59,6 +59,11 @@ def check_config(config: ConfigDict) -> None:
   for field, found, allowed in choices:
     if found not in allowed:
       raise UserError(f"{field} is {found!r}; expected one of {', '.join(allowed)}")
+  if fold_names(config) == []:
+    raise UserError(
+      f"config.folds is {config.folds!r}; expected 'all' or some of "
+      f"{', '.join(DATABASES)}"
+    )
   for name in fold_names(config) or ():
     if name.split("/")[0] not in DATABASES:
       raise UserError(
@@ -78,9 +83,21 @@ def check_config(config: ConfigDict) -> None:
   for field, found in positive.items():
     if found <= 0:
       raise UserError(f"{field} is {found}; expected a number above 0")
-  if not config.seeds or not all(isinstance(seed, int) for seed in config.seeds):
+  if model.width % 2:
+    raise UserError(f"config.model.width is {model.width}; expected an even number")
+  if train.l2 < 0:
+    raise UserError(f"config.train.l2 is {train.l2}; expected 0 or more")
+  seeds = config.seeds
+  if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
     raise UserError(
-      f"config.seeds is {config.seeds!r}; expected whole numbers, such as 45,46"
+      f"config.seeds is {seeds!r}; expected whole numbers from 0, such as 45,46"
+    )
+  drawn = sees_frames(config) and not model.magnifier_weights
+  if drawn and not train.magnifier and len(seeds) > 1:
+    raise UserError(
+      "config.model.magnifier_weights is empty, so each seed would draw a magnifier of "
+      "its own, but a frozen one is shared by all seeds; name weights, give one seed, "
+      "or set config.train.magnifier"
     )
 
 
@@ -127,9 +144,9 @@ def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState
   """
   fields = config.model
   model = nnx.merge(network.graph, *network.draw(jax.random.key(seed)))
-  if fields.resnet_weights:
+  if sees_frames(config) and fields.resnet_weights:
     weights.load_resnet(model, fields.resnet_weights)
-  if fields.magnifier_weights:
+  if sees_frames(config) and fields.magnifier_weights:
     weights.load_magnifier(model, fields.magnifier_weights)
   _, params, frozen, rest = engine.split_model(model, config.train.magnifier)
   return engine.new_state(params, frozen, rest, network.optimizer, network.mesh)
@@ -145,13 +162,19 @@ def compute_dtype(name: str) -> jnp.dtype:
 def seconds_per_step(config: ConfigDict, network: Network) -> float:
   """Compiles the train step and times it once, on weights and a batch of zeros."""
   shapes = (jax.eval_shape(network.draw, jax.random.key(0)), batch_shapes(config))
-  weights, batch = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+  weights, batch = jax.tree.map(_zeros, shapes)
   state = engine.new_state(*weights, network.optimizer, network.mesh)
   batch = put_batch(batch, network.mesh)
   step = network.train_step.lower(state, batch).compile()
   start = time.monotonic()
   jax.block_until_ready(step(state, batch))
   return time.monotonic() - start
+
+
+def _zeros(like: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:
+  if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):  # A baseline's dropout.
+    return jax.random.key(0)
+  return np.zeros(like.shape, like.dtype)
 
 
 def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
@@ -165,7 +188,8 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
   if sees_frames(config) and config.train.magnifier:
     shapes |= dict.fromkeys(FRAMES, ((size, size, 3), jnp.uint8))
   elif sees_frames(config):
-    shapes["latents"] = ((size // 4, size // 4, 2 * LATENT_CHANNELS), jnp.float32)
+    latents = (size // 4, size // 4, 2 * LATENT_CHANNELS)
+    shapes["latents"] = (latents, compute_dtype(config.dtype))
   return {
     name: jax.ShapeDtypeStruct((count, *shape), dtype)
     for name, (shape, dtype) in shapes.items()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from infusenet_jax.errors import UserError
@@ -21,7 +22,7 @@ def start_processes() -> None:
   except (ValueError, RuntimeError) as error:
     raise UserError(
       f"--distributed: no cluster could be joined ({_first_line(error)}); start it "
-      "through a launcher of launch/, or leave the flag out on a single machine"
+      "with SLURM, MPI, Kubernetes or on a TPU pod, or leave the flag out"
     ) from error
 
 
@@ -32,6 +33,17 @@ def keep_compiled() -> None:
     jax.config.update(
       "jax_compilation_cache_dir", str(caches / "infusenet_jax" / "xla")
     )
+
+
+def several_processes() -> bool:
+  """Whether other processes, on this machine or others, take part in the run."""
+  return jax.process_count() > 1
+
+
+def wait_for_others(place: str) -> None:
+  """Returns when every process has come to `place`, a name used once."""
+  if several_processes():
+    multihost_utils.sync_global_devices(place)
 
 
 def is_main_process() -> bool:
@@ -80,8 +92,6 @@ def to_host(array: jax.Array) -> np.ndarray:
   """The whole of `array` as NumPy, also where other processes hold parts of it."""
   if array.is_fully_addressable:
     return np.asarray(array)
-  from jax.experimental import multihost_utils
-
   return multihost_utils.process_allgather(array, tiled=True)
 
 

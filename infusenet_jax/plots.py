@@ -115,17 +115,6 @@ def flow_colours(flow: np.ndarray) -> np.ndarray:
   return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
-def heat(frame: np.ndarray, values: np.ndarray) -> np.ndarray:
-  """`values` (h, w), min to max from clear to red, over a frame (H, W, 3) uint8."""
-  values = np.asarray(values, np.float32)
-  values = (values - values.min()) / max(np.ptp(values), 1e-12)
-  size = (frame.shape[1], frame.shape[0])
-  strength = np.clip(cv2.resize(values, size, interpolation=cv2.INTER_CUBIC), 0, 1)
-  grey = np.repeat(frame.mean(-1, keepdims=True), 3, -1)
-  mixed = grey + 0.75 * strength[..., None] * (np.array([214, 40, 40]) - grey)
-  return mixed.astype(np.uint8)
-
-
 def _round_step(least: float) -> float:
   """The smallest of 1, 2, 2.5, 5 and 10 times a power of ten that is not below."""
   power = 10.0 ** np.floor(np.log10(max(least, 1e-9)))

@@ -6,6 +6,7 @@ logit_AU17 and label_AU1 ... label_AU17. Columns may stand in any order. A colum
 """
 
 import csv
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from infusenet_jax.errors import UserError
+from infusenet_jax.files import write_atomically
 from infusenet_jax.protocol import AUS, DATABASES
 
 TEXT = ("database", "subject", "clip", "fold")
@@ -62,19 +64,9 @@ class Predictions:
     """The chosen clips: an index array, a slice or an (N,) bool mask."""
     return replace(self, **{name: getattr(self, name)[which] for name in ARRAYS})
 
-  @classmethod
-  def concatenate(cls, parts: Sequence["Predictions"]) -> "Predictions":
-    """All clips of the parts, in their order."""
-    return cls(
-      **{
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS
-      },
-      simulated=any(part.simulated for part in parts),
-    )
-
 
 def write_predictions(path: str | os.PathLike, predictions: Predictions) -> None:
-  """Writes the CSV under a temporary name and then renames it: all or nothing.
+  """Writes the CSV, all or nothing.
 
   Raises:
     UserError: a logit is not finite, which means that training diverged.
@@ -89,30 +81,34 @@ def write_predictions(path: str | os.PathLike, predictions: Predictions) -> None
       "diverged, lower the learning rate"
     )
   path.parent.mkdir(parents=True, exist_ok=True)
-  unfinished = path.with_name(path.name + ".unfinished")
-  with open(unfinished, "w", newline="", encoding="utf-8") as file:
-    writer = csv.writer(file)
-    writer.writerow([*COLUMNS, "data"])
-    for i in range(len(predictions)):
-      writer.writerow(
-        [
-          *(getattr(predictions, name)[i] for name in TEXT),
-          int(predictions.seed[i]),
-          *(str(value) for value in predictions.logits[i]),
-          *(int(value) for value in predictions.labels[i]),
-          "simulated" if predictions.simulated else "",
-        ]
-      )
-  os.replace(unfinished, path)
+  file = io.StringIO(newline="")
+  writer = csv.writer(file)
+  writer.writerow([*COLUMNS, "data"])
+  for i in range(len(predictions)):
+    writer.writerow(
+      [
+        *(getattr(predictions, name)[i] for name in TEXT),
+        int(predictions.seed[i]),
+        *(str(value) for value in predictions.logits[i]),
+        *(int(value) for value in predictions.labels[i]),
+        "simulated" if predictions.simulated else "",
+      ]
+    )
+  write_atomically(path, file.getvalue())
 
 
 def read_predictions(paths: Sequence[str | os.PathLike]) -> Predictions:
   """All predictions of one or more CSV files, in the files' order.
 
   Raises:
-    UserError: a missing, empty or unreadable file, a missing column, or a value that
-      is not what its column expects, with file and line.
+    UserError: no files, a missing, empty or unreadable file, a missing column, or a
+      value that is not what its column expects, with file and line.
   """
+  if not paths:
+    raise UserError(
+      "no predictions.csv was found; expected at least one: train a fold first, or "
+      "name other files"
+    )
   rows = [row for path in paths for row in _rows(Path(path))]
   return Predictions(
     **{name: np.array([row[name] for row in rows]) for name in TEXT},

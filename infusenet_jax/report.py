@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from infusenet_jax.files import write_atomically
 from infusenet_jax.protocol import AUS, AVERAGES, DATABASES
 from infusenet_jax.tables import Tables
-from infusenet_jax.workdir import write_atomically
 
 COLUMNS = [*(f"AU{au}" for au in AUS), "Average"]
 
@@ -38,13 +38,18 @@ def subtitle(title: str, simulated: bool) -> str:
 
 
 def legend(tables: Tables) -> list[str]:
-  """What the tables were computed from, and what the signs in them mean."""
+  """What the tables were computed from; in the last line, what their signs mean."""
   several = len(tables.seeds) > 1
   seeds = ", ".join(map(str, tables.seeds))
   runs = f"{len(tables.seeds)} runs (seeds {seeds})" if several else f"seed {seeds}"
   deviation = "±: over runs; " if several else ""
+  lines = [f"F1 in percent; {sum(tables.clips)} clips, {runs}"]
+  if (count := len(tables.databases)) < len(DATABASES):
+    lines.append(
+      f"{count} of the {len(DATABASES)} databases: not comparable with CD6ME results"
+    )
   return [
-    f"F1 in percent; {sum(tables.clips)} clips, {runs}",
+    *lines,
     f"{deviation}[ ]: 95 % interval over clips; always+: always says positive",
   ]
 
@@ -70,7 +75,7 @@ def rows(tables: Tables, table: str) -> list[tuple[str, dict[str, Cell]]]:
 def fold_rows(tables: Tables, kind: str) -> list[tuple[str, list[float]]]:
   """(database, its 12 AUs' F1 and their average in percent) of the per-fold table."""
   return [
-    (DATABASES[key], [100 * float(value) for value in tables.fold[kind].mean[i]])
+    (DATABASES[key], [100 * float(value) for value in tables.fold[kind][i]])
     for i, key in enumerate(tables.databases)
   ]
 
@@ -124,11 +129,11 @@ def format_markdown(
   title: str,
   simulated: bool,
   config: Mapping,
-  seed: int,
   versions: Mapping,
 ) -> str:
-  """All tables, the config and the versions as Markdown."""
-  lines = [f"# {headline(title, tables, simulated)}", "", *legend(tables)]
+  """All tables, the seeds, the config and the versions as Markdown."""
+  lines = [f"# {headline(title, tables, simulated)}", ""]
+  lines += [f"* {line}" for line in legend(tables)]
   header = "".join(
     f" | {kind} F1 | [{kind} 95 %] | {kind} always+" for kind in AVERAGES
   )
@@ -150,28 +155,46 @@ def format_markdown(
     for name, values in fold_rows(tables, kind):
       lines.append(f"| {name} | {' | '.join(f'{value:.1f}' for value in values)} |")
   lines += ["", f"## {subtitle('Config and versions', simulated)}", ""]
-  lines += [f"Seed {seed}.", "", "```json", to_json(config), "```", ""]
+  lines += ["```json", to_json(config), "```", ""]
   lines += [f"* {package} {version}" for package, version in versions.items()]
   return "\n".join(lines) + "\n"
 
 
-def format_csv(tables: Tables, table: str, *, title: str, simulated: bool) -> str:
-  """The "au" or "database" table with one line per row and F1 kind."""
+def format_csv(
+  tables: Tables,
+  table: str,
+  *,
+  title: str,
+  simulated: bool,
+  config: Mapping,
+  versions: Mapping,
+) -> str:
+  """The "au" or "database" table with one line per row and F1 kind.
+
+  Each line ends with the seeds between spaces and with config and versions as JSON.
+  """
   file = io.StringIO()
   writer = csv.writer(file, lineterminator="\n")
-  writer.writerow(["title", "f1", table, *Cell._fields[:-1], "always_positive"])
+  about = {
+    "seeds": " ".join(map(str, tables.seeds)),
+    "config": to_json(config, indent=None),
+    "versions": to_json(versions, indent=None),
+  }
+  scores = [*Cell._fields[:-1], "always_positive"]
+  writer.writerow(["title", "f1", table, *scores, *about])
   for kind in AVERAGES:
     for name, cells in rows(tables, table):
       values = [f"{value:.1f}" for value in cells[kind]]
-      writer.writerow([headline(title, tables, simulated), kind, name, *values])
+      first = [headline(title, tables, simulated), kind, name]
+      writer.writerow([*first, *values, *about.values()])
   return file.getvalue()
 
 
-def to_json(value) -> str:
-  """Indented JSON; a ConfigDict is its dict, what JSON does not know is its text."""
+def to_json(value, indent: int | None = 2) -> str:
+  """JSON; a ConfigDict is its dict, and what JSON does not know is its text."""
   return json.dumps(
     value,
-    indent=2,
+    indent=indent,
     default=lambda other: other.to_dict() if hasattr(other, "to_dict") else str(other),
   )
 
@@ -199,6 +222,12 @@ def write_tables(
   """
   workdir = Path(workdir)
   workdir.mkdir(parents=True, exist_ok=True)
+  about = {
+    "title": title,
+    "simulated": simulated,
+    "config": config,
+    "versions": dict(versions),
+  }
   results = {
     "title": headline(title, tables, simulated),
     "simulated": bool(simulated),
@@ -222,19 +251,8 @@ def write_tables(
     }
     for kind in AVERAGES
   }
-  results |= {"config": config, "versions": dict(versions)}
+  results |= {"config": config, "versions": about["versions"]}
   write_atomically(workdir / "results.json", to_json(results) + "\n")
   for table in ("au", "database"):
-    text = format_csv(tables, table, title=title, simulated=simulated)
-    write_atomically(workdir / f"{table}_table.csv", text)
-  write_atomically(
-    workdir / "results.md",
-    format_markdown(
-      tables,
-      title=title,
-      simulated=simulated,
-      config=config,
-      seed=seed,
-      versions=versions,
-    ),
-  )
+    write_atomically(workdir / f"{table}_table.csv", format_csv(tables, table, **about))
+  write_atomically(workdir / "results.md", format_markdown(tables, **about))

@@ -13,10 +13,19 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.data import count_clips
 from infusenet_jax.errors import UserError
+from infusenet_jax.parallel import is_main_process, wait_for_others
 
 _log = logging.getLogger(__name__)
 
-CLIPS = 2031  # in the six databases
+# In the six databases, and so in simulated ones at scale 1.
+CLIPS = {
+  "casme": 189,
+  "casme2": 256,
+  "samm": 159,
+  "fourd": 267,
+  "mmew": 300,
+  "casme3a": 860,
+}
 
 
 def records_folder(config: ConfigDict) -> Path:
@@ -38,6 +47,14 @@ def records_folder(config: ConfigDict) -> Path:
     Path(simulated.dir) / name
     for name in ("databases", f"records-{config.record_size}")
   )
+  if is_main_process():
+    _make_records(config, databases, records)
+  wait_for_others("records")
+  return records
+
+
+def _make_records(config: ConfigDict, databases: Path, records: Path) -> None:
+  simulated = config.simulated
   _data_prep(
     "simulate",
     f"--out={databases}",
@@ -50,23 +67,29 @@ def records_folder(config: ConfigDict) -> Path:
   _data_prep(
     "build", f"--root={databases}", f"--out={records}", f"--size={config.record_size}"
   )
-  return records
 
 
 def _data_prep(command: str, *arguments: str) -> None:
   line = [sys.executable, "-m", "data_prep", command, *arguments]
-  status = subprocess.run(line, check=False).returncode
+  with subprocess.Popen(line) as process:
+    try:
+      status = process.wait()
+    except BaseException:
+      process.terminate()  # Or it would hold its lock when this command is restarted.
+      raise
   if status == -2 or status == 130:
     raise KeyboardInterrupt
   if status not in (0, 1):  # 1: built, with problems that it has listed.
     raise UserError(
-      f"`python -m data_prep {command}` failed with status {status}; its own message "
-      "stands above"
+      f"simulated databases could not be made in config.simulated.dir: `python -m "
+      f"data_prep {command}` ended with status {status} and the message above; "
+      "config.simulated and config.record_size are its settings, another "
+      "config.simulated.dir starts afresh"
     )
 
 
-def clips_expected(config: ConfigDict) -> int:
-  """How many clips a run will have, before they are loaded or even made."""
+def clips_expected(config: ConfigDict) -> dict[str, int]:
+  """About how many clips of each database a run has, before they are loaded or made."""
   if config.data_dir:
     return count_clips(config.data_dir)
-  return round(config.simulated.scale * CLIPS)
+  return {key: round(config.simulated.scale * count) for key, count in CLIPS.items()}

@@ -23,12 +23,12 @@ class Scores:
 
 @dataclass(frozen=True)
 class Tables:
-  """The result tables; each dict has the keys "binary" and "macro".
+  """The result tables; each dict has the keys "binary" and "macro", F1 in [0, 1].
 
   au: Scores (13,): 12 AUs over the clips of all folds together, then their average.
   database: Scores (D + 1,): each database's mean over the AUs, then their average.
-  fold: Scores (D, 13): each database's AUs, then their average.
-  au_always, database_always, fold_always: F1 of a model that always says "positive".
+  fold: (D, 13): each database's AUs, then their average; the mean over runs.
+  au_always, database_always: F1 of a model that always says "positive".
   """
 
   databases: tuple[str, ...]
@@ -36,21 +36,19 @@ class Tables:
   seeds: tuple[int, ...]
   au: dict[str, Scores]
   database: dict[str, Scores]
-  fold: dict[str, Scores]
+  fold: dict[str, np.ndarray]
   au_always: dict[str, np.ndarray]
   database_always: dict[str, np.ndarray]
-  fold_always: dict[str, np.ndarray]
 
 
 def _with_average(values: np.ndarray) -> np.ndarray:
   return np.concatenate([values, values.mean(-1, keepdims=True)], axis=-1)
 
 
-# From counts (..., D, 12, 4) and the F1 kind to the three tables' values.
+# From counts (..., D, 12, 4) and the F1 kind to the two tables' values.
 TABLES: dict[str, Callable[[np.ndarray, str], np.ndarray]] = {
   "au": lambda counts, kind: _with_average(f1_of_counts(counts.sum(-3), kind)),
   "database": lambda counts, kind: _with_average(f1_of_counts(counts, kind).mean(-1)),
-  "fold": lambda counts, kind: _with_average(f1_of_counts(counts, kind)),
 }
 
 
@@ -92,6 +90,7 @@ def cd6me_tables(
     databases=databases,
     clips=tuple(int((runs[0].database == key).sum()) for key in databases),
     seeds=tuple(int(run.seed[0]) for run in runs),
+    fold={kind: _with_average(f1_of_counts(counts, kind)).mean(0) for kind in AVERAGES},
     **{name: {kind: scores(name, kind) for kind in AVERAGES} for name in TABLES},
     **{
       f"{name}_always": {kind: TABLES[name](always, kind) for kind in AVERAGES}
@@ -131,8 +130,7 @@ def compare(
     return float(estimate[0]), float(low[0]), float(high[0])
 
   return {
-    table: {kind: difference(table, kind) for kind in AVERAGES}
-    for table in ("au", "database")
+    table: {kind: difference(table, kind) for kind in AVERAGES} for table in TABLES
   }
 
 

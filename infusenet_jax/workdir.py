@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import importlib.metadata
 import json
-import os
+import logging
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +14,13 @@ import jax
 from ml_collections import ConfigDict
 
 from infusenet_jax.errors import UserError
+from infusenet_jax.files import write_atomically
+from infusenet_jax.parallel import is_main_process
+
+_log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
+RECORDS = "records.json"
 _PACKAGES = (
   "infusenet-jax",
   "jax",
@@ -23,6 +28,8 @@ _PACKAGES = (
   "optax",
   "orbax-checkpoint",
   "tensorflow-datasets",
+  "grain",
+  "ml-collections",
   "numpy",
   "opencv-python-headless",
 )
@@ -46,20 +53,36 @@ def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
     ) from error
   with lock:
     try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+      if is_main_process():
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
       raise UserError(
         f"--workdir={workdir}: another run is using it; wait for that one, or name "
         "another --workdir"
       ) from error
+    except OSError as error:
+      _log.warning("%s cannot be locked (%s)", folder, error.strerror)
     _check_config(folder / CONFIG, config)
     yield folder
 
 
-def keep_config(workdir: Path, config: ConfigDict) -> None:
-  """Writes config.json, once nothing stands against the run: the workdir is its."""
-  text = json.dumps(_as_json(config), indent=2) + "\n"
-  write_atomically(workdir / CONFIG, text)
+def keep_config(workdir: Path, config: ConfigDict, records: dict[str, str]) -> None:
+  """Writes config.json and records.json, once nothing stands against the run.
+
+  Raises:
+    UserError: the run in `workdir` began with other `records`.
+  """
+  path = workdir / RECORDS
+  if path.exists() and (before := json.loads(path.read_text())) != records:
+    keys = sorted(before.keys() | records.keys())
+    changed = [key for key in keys if before.get(key) != records.get(key)]
+    raise UserError(
+      f"{path}: this workdir's run began with other records of {', '.join(changed)}; "
+      "put those back, or name another --workdir"
+    )
+  if is_main_process():
+    write_atomically(path, json.dumps(records, indent=2) + "\n")
+    write_atomically(workdir / CONFIG, json.dumps(_as_json(config), indent=2) + "\n")
 
 
 def _as_json(config: ConfigDict) -> dict[str, Any]:
@@ -104,13 +127,6 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     else:
       flat[prefix + name] = value
   return flat
-
-
-def write_atomically(path: Path, text: str) -> None:
-  """Writes `text` so that a killed process leaves the old file or the new one."""
-  draft = path.with_name(f".{path.name}.{os.getpid()}")
-  draft.write_text(text, encoding="utf-8")
-  draft.replace(path)
 
 
 def versions() -> dict[str, str]:

@@ -1,20 +1,30 @@
 # Sourced by the other scripts: a virtual environment in $VENV (default .venv) with
-# the project and, as the first argument, one of its extras.
+# the project and, as the first argument, one of its extras or "" for none.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 VENV=${VENV:-.venv}
 
-if [ ! -x "$VENV/bin/python" ]; then
+if [ ! -x "$VENV/bin/pip" ]; then
   for candidate in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11; do
-    if "$candidate" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
-    then found=$candidate; break; fi
+    if "$candidate" -c 'import sys, venv, ensurepip
+sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$candidate; break; fi
   done
   if [ -z "${found:-}" ]; then
-    echo "error: no Python 3.11 or newer with the venv module was found; install one," \
-      "or name it: PYTHON=/path/to/python3.11 bash $0" >&2
+    echo "error: no Python 3.11 or newer with venv and ensurepip was found; install" \
+      "one (on Debian also python3-venv), or name it: PYTHON=/path/to/python3.11 bash $0" >&2
     exit 2
   fi
-  "$found" -m venv "$VENV"
+  [ -e "$VENV" ] || made=$VENV
+  if ! said=$("$found" -m venv "$VENV" 2>&1); then
+    rm -rf ${made:+"$made"}
+    echo "error: $found -m venv $VENV failed: ${said##*$'\n'}" >&2
+    exit 2
+  fi
 fi
-echo "installing infusenet_jax into $VENV" >&2
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e ".${1:+[$1]}"
+# What is installed is not installed again, so that a rerun needs no network.
+stamp="$VENV/.installed-${1:-base}"
+if [ setup.cfg -nt "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
+  echo "installing infusenet_jax into $VENV" >&2
+  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e ".${1:+[$1]}"
+  touch "$stamp"
+fi

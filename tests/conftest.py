@@ -46,7 +46,5 @@ def make_clips(count: int = 30, size: int = 32, seed: int = 0) -> Clips:
     database=text(list(DATABASES)[i % 6] for i in range(count)),
     subject=text(f"s{i // 6}" for i in range(count)),
     clip=text(f"clip{i}" for i in range(count)),
-    aus=text("" for _ in range(count)),
-    emotion=text("" for _ in range(count)),
     simulated=True,
   )

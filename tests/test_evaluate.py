@@ -63,6 +63,11 @@ def test_compares_with_another_model(files, capsys):
   assert printed.count(" points [") == 4
 
 
+def test_scoring_needs_no_jax():
+  code = "import sys, infusenet_jax.evaluate; sys.exit('jax' in sys.modules)"
+  subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_bad_file_is_one_line_and_status_2(tmp_path):
   command = [sys.executable, "-m", "infusenet_jax.evaluate", "--predictions"]
   done = subprocess.run(

@@ -32,7 +32,7 @@ def test_ssim_is_one_for_equal_frames_and_falls_with_noise():
 
 
 def test_the_truth_of_a_scene_moves_further_than_its_second_frame():
-  first, second, truth = make_scene(_picture(), 10, 0.5, seed=0)
+  first, second, truth = make_scene(_picture(), 10, 0.5, light=0.0, seed=0)
   assert first.shape == second.shape == truth.shape == (32, 32, 3)
   assert np.abs(truth - first).mean() > np.abs(second - first).mean()
 
@@ -50,7 +50,7 @@ def test_artefact_gain_falls_when_the_first_layer_ignores_the_mean():
 
 def test_the_study_compares_magnifiers_in_one_table():
   magnifiers = {"ours": eulerian_magnifier(0), "peer": eulerian_magnifier(1)}
-  lines, shown = study([_picture(0), _picture(1)], magnifiers)
+  lines, shown = study([_picture(0), _picture(1)], magnifiers, light=0.5)
   assert [line.split("|")[1].strip() for line in lines[2:]] == [
     "second frame as it is",
     "ours",

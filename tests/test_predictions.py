@@ -56,7 +56,6 @@ def test_files_are_put_together(tmp_path):
     write_predictions(tmp_path / f"{part.seed[0]}.csv", part)
   found = read_predictions([tmp_path / "45.csv", tmp_path / "46.csv"])
   assert found.seed.tolist() == [45, 45, 46, 46]
-  assert len(Predictions.concatenate(parts)) == 4
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
@@ -117,6 +116,12 @@ def test_bad_files_are_named_with_their_line(tmp_path, lines, message):
   path.write_text("\n".join(",".join(line) for line in lines))
   with pytest.raises(UserError, match=rf"theirs\.csv[:,] .*{message}") as raised:
     read_predictions([path])
+  assert "\n" not in str(raised.value)
+
+
+def test_no_files_are_one_line():
+  with pytest.raises(UserError, match=r"no predictions\.csv was found") as raised:
+    read_predictions([])
   assert "\n" not in str(raised.value)
 
 

@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from infusenet_jax.predictions import Predictions
-from infusenet_jax.protocol import AUS, AVERAGES
+from infusenet_jax.protocol import AUS, AVERAGES, DATABASES
 from infusenet_jax.report import format_tables, write_tables
 from infusenet_jax.tables import cd6me_tables
 
@@ -17,19 +17,19 @@ KEYS = ("casme2", "samm")
 def make_predictions(seeds=(45,)):
   database = np.repeat(KEYS, 30)
   labels = (np.random.default_rng(0).random((60, 12)) < 0.3).astype(np.uint8)
-  return Predictions.concatenate(
-    [
-      Predictions(
-        database=database,
-        subject=np.array([f"{i % 5}" for i in range(60)]),
-        clip=np.array([f"clip{i:02d}" for i in range(60)]),
-        fold=database,
-        seed=np.full(60, seed),
-        logits=np.random.default_rng(seed).normal(size=(60, 12)) + 2 * labels - 1,
-        labels=labels,
-      )
-      for seed in seeds
-    ]
+  noise = [np.random.default_rng(seed).normal(size=(60, 12)) for seed in seeds]
+  one_run = Predictions(
+    database=database,
+    subject=np.array([f"{i % 5}" for i in range(60)]),
+    clip=np.array([f"clip{i:02d}" for i in range(60)]),
+    fold=database,
+    seed=np.zeros(60, int),
+    logits=2.0 * labels - 1,
+    labels=labels,
+  )
+  runs = one_run[np.tile(np.arange(60), len(seeds))]
+  return dataclasses.replace(
+    runs, seed=np.repeat(seeds, 60), logits=runs.logits + np.concatenate(noise)
   )
 
 
@@ -60,6 +60,10 @@ def test_json_and_csv_hold_the_tables(tmp_path, tables):
   for table in ("au", "database"):
     with open(tmp_path / f"new/{table}_table.csv", newline="") as file:
       lines = list(csv.DictReader(file))
+    for line in lines:
+      assert line["seeds"] == "45 46"
+      assert json.loads(line["config"]) == results["config"]
+      assert json.loads(line["versions"]) == results["versions"]
     for i, kind in enumerate(AVERAGES):
       scores = getattr(tables, table)[kind]
       size = len(scores.mean)
@@ -72,7 +76,7 @@ def test_json_and_csv_hold_the_tables(tmp_path, tables):
         assert float(line["high"]) == pytest.approx(cell[1]["high"], abs=0.051)
         assert float(line["always_positive"]) == round(cell[1]["always"], 1)
   fold = results["fold_table"]["macro"]["SAMM"]
-  assert fold["AU17"] == pytest.approx(100 * tables.fold["macro"].mean[1, 11], abs=1e-3)
+  assert fold["AU17"] == pytest.approx(100 * tables.fold["macro"][1, 11], abs=1e-3)
 
 
 def test_simulated_data_are_in_every_title(tmp_path, tables):
@@ -110,9 +114,21 @@ def test_a_terminal_shows_the_tables(seeds):
   assert (("±" in "".join(lines)) is True) == (len(seeds) > 1)
 
 
-def test_markdown_holds_config_and_versions(tmp_path, tables):
+def test_fewer_databases_are_not_called_cd6me(tmp_path, tables):
+  words = "2 of the 6 databases: not comparable with CD6ME results"
+  write(tmp_path, tables, simulated=True)
+  assert f"* {words}\n" in (tmp_path / "results.md").read_text()
+  assert f"\n{words}\n" in format_tables(tables, title="InfuseNet", simulated=True)
+  predictions = make_predictions()
+  six = dataclasses.replace(predictions, database=np.repeat(list(DATABASES), 10))
+  whole = cd6me_tables(six, resamples=2)
+  assert "CD6ME" not in format_tables(whole, title="InfuseNet", simulated=True)
+
+
+def test_markdown_holds_seeds_config_and_versions(tmp_path, tables):
   write(tmp_path, tables, simulated=True)
   text = (tmp_path / "results.md").read_text()
+  assert "* F1 in percent; 60 clips, 2 runs (seeds 45, 46)\n" in text
   assert '"epochs": 2' in text and "* jax 1.2.3" in text
   assert f"**Average** | {100 * tables.au['binary'].mean[-1]:.1f} ±" in text
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -28,7 +29,8 @@ def clips(monkeypatch):
   clips = make_clips()
   monkeypatch.setattr(train, "records_folder", lambda config: None)
   monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
-  monkeypatch.setattr(train, "say_time_needed", lambda config, network: None)
+  monkeypatch.setattr(train, "records_identity", lambda folder: {"casme2": "a"})
+  monkeypatch.setattr(train, "say_time_needed", lambda *_: None)
   # Compiled once for all runs of one config.
   monkeypatch.setattr(train, "build_network", lambda c, mesh: _build(c.to_json()))
   return clips
@@ -54,11 +56,11 @@ def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
 
     def step(state, batch):
       steps.append(1)
-      if len(steps) in (2, 6, 9, 13):
+      if len(steps) in (2, 4, 9, 16):  # 4 and 16 end an epoch.
         os.kill(os.getpid(), signal.SIGTERM)
       return network.train_step(state, batch)
 
-    return train.Network(**vars(network) | {"train_step": step})
+    return Network(**vars(network) | {"train_step": step})
 
   monkeypatch.setattr(train, "build_network", build)
   for _ in range(4):
@@ -101,7 +103,9 @@ def test_a_damaged_newest_checkpoint_is_set_aside(
   fold = tmp_path / "whole" / "folds" / "seed45-casme2"
   before = (fold / "predictions.csv").read_bytes()
   (fold / "predictions.csv").unlink()
-  newest = max((fold / "checkpoints").iterdir(), key=lambda p: int(p.name))
+  (newest,) = (fold / "checkpoints").iterdir()
+  shutil.copytree(newest, newest.with_name("999"))
+  newest = newest.with_name("999")
   for file in newest.rglob("*"):
     if file.is_file():
       file.write_bytes(b"")
@@ -115,13 +119,22 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
   tiny_config, clips, tmp_path
 ):
   clips.flow[:] = np.nan
-  with pytest.raises(UserError, match=r"step 0 \(epoch 1, clips .* not finite"):
-    train.train_and_evaluate(tiny_config, tmp_path)
+  for _ in range(2):  # The second time from the saved state, which is no success.
+    with pytest.raises(UserError, match=r"step 0 \(epoch 1, clips .* not finite"):
+      train.train_and_evaluate(tiny_config, tmp_path)
+  assert not list(tmp_path.glob("folds/*/predictions.csv"))
+
+
+def test_a_workdir_of_a_run_on_other_records_is_refused(tiny_config, tmp_path):
+  keep_config(tmp_path, tiny_config, {"casme2": "a", "samm": "b"})
+  keep_config(tmp_path, tiny_config, {"casme2": "a", "samm": "b"})
+  with pytest.raises(UserError, match="other records of samm"):
+    keep_config(tmp_path, tiny_config, {"casme2": "a", "samm": "c"})
 
 
 def test_another_runs_workdir_is_refused_with_the_differences(tiny_config, tmp_path):
   with claim(tmp_path, tiny_config) as workdir:
-    keep_config(workdir, tiny_config)
+    keep_config(workdir, tiny_config, {"samm": "a"})
   tiny_config.train.epochs = 7
   with (
     pytest.raises(UserError, match=r"config\.train\.epochs is 2 there and 7 here"),

@@ -14,7 +14,6 @@ import numpy as np
 from data_prep.simulator import canvas
 from data_prep.simulator.identity import Identity
 
-AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
 DISTRACTORS = (18, 20, 24, 45)  # Pucker, stretch, press, blink: not among the 12.
 ONE_SIDED = (2, 10, 12, 14, 15)  # Those that people often show on one side only.
 STEP = 2  # Fields are stored on every second canvas pixel.

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
+from data_prep.databases import SIMULATED
 from data_prep.layouts import LAYOUTS
 from data_prep.simulator.population import DATABASES, PlannedClip, positives
-from data_prep.simulator.writer import DONE, Parameters, simulate
+from data_prep.simulator.writer import Parameters, simulate
 from infusenet_jax.errors import UserError
 
 
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
   print(_summary(plan))
   print(
     f"Simulated databases ({args.labels} labels, nuisance {args.nuisance:g}, seed"
-    f" {args.seed}) in {args.out}; {DONE} says how they were made."
+    f" {args.seed}) in {args.out}; {SIMULATED} says how they were made."
   )
   return 0
 

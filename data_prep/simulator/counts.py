@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.simulator.action_units import AUS
+from infusenet_jax.protocol import AUS
 
 # Combinations that people show, for `--labels balanced`; each AU also comes alone.
 PAIRS = ((1, 2), (1, 4), (2, 5), (4, 7), (4, 9), (6, 12), (6, 7), (9, 10), (10, 17),

@@ -12,7 +12,8 @@ import numpy as np
 
 from data_prep.layouts import LAYOUTS
 from data_prep.simulator import counts
-from data_prep.simulator.action_units import AUS, DISTRACTORS, ONE_SIDED
+from data_prep.simulator.action_units import DISTRACTORS, ONE_SIDED
+from infusenet_jax.protocol import AUS
 
 DATABASES = tuple(LAYOUTS)
 FEWEST_CLIPS = 6  # Of a database, however small the scale.

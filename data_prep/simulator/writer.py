@@ -20,7 +20,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from data_prep.databases import SIMULATED, UNFINISHED
+from data_prep.frames import WINDOW_SECONDS
 from data_prep.layouts import LAYOUTS
+from data_prep.output import lock
 from data_prep.simulator.film import Film
 from data_prep.simulator.population import PlannedClip, plan_database
 from data_prep.simulator.studio import Studio
@@ -28,12 +31,10 @@ from data_prep.simulator.workbooks import workbook_bytes
 from infusenet_jax.errors import UserError
 
 VERSION = 1  # Raised whenever the same parameters would give other files.
-DONE, PARTIAL = "SIMULATED.json", "SIMULATED.partial.json"
-WINDOW = 0.05  # Seconds about the annotated apex that `--frames key` keeps.
 AT_ONCE = (
   12  # Clips of one subject in a job; drawing the portrait costs as much as one.
 )
-DENSEST = 100  # Frames per second of that window; faster cameras are thinned.
+DENSEST = 100  # Frames per second that `--frames key` keeps about the apex.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,7 @@ def simulate(
 
   Raises:
     UserError: `root` holds something else, or a simulation with other parameters, or
-      it cannot be written.
+      another run writes there, or it cannot be written.
   """
   plan = {
     key: plan_database(
@@ -64,14 +65,13 @@ def simulate(
     )
     for key in parameters.databases
   }
-  if _claim(root, parameters):
+  if _is_finished(root, parameters):
     return plan
   try:
-    _write_clips(root, plan, parameters, workers)
-    for key, clips in plan.items():
-      path = root / LAYOUTS[key].folders[0] / LAYOUTS[key].workbooks[0]
-      path.write_bytes(workbook_bytes(clips, LAYOUTS[key]))
-    os.replace(root / PARTIAL, root / DONE)
+    with lock(root):
+      # Another run may have begun, or even ended, since the first look.
+      if not _is_finished(root, parameters):
+        _write(root, plan, parameters, workers)
   except OSError as error:
     raise UserError(
       f"{error.filename or root}: cannot be written ({error.strerror}); make room or"
@@ -80,10 +80,10 @@ def simulate(
   return plan
 
 
-def _claim(root: Path, parameters: Parameters) -> bool:
-  """Whether `root` is already finished; otherwise marks it as being written."""
+def _is_finished(root: Path, parameters: Parameters) -> bool:
+  """Whether `root` is finished; UserError where it is not this simulation's."""
   wanted = json.loads(json.dumps(dataclasses.asdict(parameters)))
-  for name in (DONE, PARTIAL):
+  for name in (SIMULATED, UNFINISHED):
     path = root / name
     if not path.exists():
       continue
@@ -103,20 +103,26 @@ def _claim(root: Path, parameters: Parameters) -> bool:
         f"{path}: simulated with other parameters ({'; '.join(other)}); give the same"
         " ones, delete the folder, or choose another --out"
       )
-    return name == DONE
-  if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    return name == SIMULATED
+  if root.exists() and not (
+    root.is_dir() and all(path.name == ".lock" for path in root.iterdir())
+  ):
     raise UserError(
-      f"{root}: exists and was not written by simulate (no {DONE}); choose an empty or"
+      f"{root}: exists and was not written by simulate (no {SIMULATED}); choose an empty or"
       " new folder as --out"
     )
-  try:
-    root.mkdir(parents=True, exist_ok=True)
-    (root / PARTIAL).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-  except OSError as error:
-    raise UserError(
-      f"{root}: cannot be written ({error.strerror}); choose another --out"
-    ) from error
   return False
+
+
+def _write(root: Path, plan, parameters: Parameters, workers: int | None) -> None:
+  """Whatever is missing of the clips, then the workbooks."""
+  text = json.dumps(dataclasses.asdict(parameters), indent=1) + "\n"
+  (root / UNFINISHED).write_text(text, encoding="utf-8")
+  _write_clips(root, plan, parameters, workers)
+  for key, clips in plan.items():
+    path = root / LAYOUTS[key].folders[0] / LAYOUTS[key].workbooks[0]
+    path.write_bytes(workbook_bytes(clips, LAYOUTS[key]))
+  os.replace(root / UNFINISHED, root / SIMULATED)
 
 
 def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> None:
@@ -205,7 +211,7 @@ def _kept(clip: PlannedClip, parameters: Parameters) -> list[int]:
   if parameters.frames == "all":
     return list(range(clip.onset, clip.offset + 1))
   step = max(1, round(clip.fps / DENSEST))
-  reach = int(WINDOW * clip.fps + 1e-9) // step
+  reach = int(WINDOW_SECONDS * clip.fps + 1e-6) // step
   window = {clip.apex + step * k for k in range(-reach, reach + 1)}
   kept = {f for f in window if clip.onset <= f <= clip.offset}
   return sorted(kept | {clip.onset, clip.offset})

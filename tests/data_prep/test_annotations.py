@@ -1,4 +1,5 @@
 import random
+import zipfile
 
 import pytest
 from hypothesis import given, settings
@@ -329,6 +330,36 @@ def test_casme3a_same_clip_twice_is_a_duplicate(tmp_path):
 def test_file_that_is_no_workbook(tmp_path, content):
   path = tmp_path / "casme.xlsx"
   path.write_bytes(content)
+  with pytest.raises(UserError, match=r"casme\.xlsx: not a readable"):
+    read_annotations(path, LAYOUTS["casme"])
+
+
+@pytest.mark.parametrize(
+  ("member", "spoil"),
+  [
+    ("xl/worksheets/sheet1.xml", lambda xml: xml[: len(xml) // 2]),
+    ("xl/styles.xml", lambda xml: b""),
+    ("xl/workbook.xml", lambda xml: xml.replace(b"sheetId=", b"sheet=")),
+  ],
+)
+def test_workbook_with_a_spoilt_part(tmp_path, member, spoil):
+  path = write_workbook(tmp_path / "whole.xlsx", [["Subject"]])
+  broken = tmp_path / "casme.xlsx"
+  with zipfile.ZipFile(path) as whole, zipfile.ZipFile(broken, "w") as to:
+    for name in whole.namelist():
+      data = whole.read(name)
+      to.writestr(name, spoil(data) if name == member else data)
+  with pytest.raises(UserError, match=r"casme\.xlsx: not a readable"):
+    read_annotations(broken, LAYOUTS["casme"])
+
+
+def test_workbook_whose_compressed_bytes_are_spoilt(tmp_path):
+  path = write_workbook(tmp_path / "casme.xlsx", [["Subject"]])
+  data = bytearray(path.read_bytes())
+  with zipfile.ZipFile(path) as book:
+    at = book.getinfo("xl/worksheets/sheet1.xml").header_offset
+  data[at + 60 : at + 90] = b"\xff" * 30
+  path.write_bytes(data)
   with pytest.raises(UserError, match=r"casme\.xlsx: not a readable"):
     read_annotations(path, LAYOUTS["casme"])
 

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import resource
@@ -177,6 +178,10 @@ def test_window_apex_is_the_most_different_neighbour(tmp_path):
       path.unlink()
   database = open_database("casme2", folder)
   crops = load_crops(database.clips[0], SIZE, FaceDetector())
+  assert crops.window_apex == 10  # The onset, 50 ms before, where no other is left.
+  assert crops.pngs["window_apex"] == crops.pngs["onset"]
+  alone = dataclasses.replace(database.clips[0], candidates=())
+  crops = load_crops(alone, SIZE, FaceDetector())
   assert crops.window_apex == 20
   assert crops.pngs["window_apex"] == crops.pngs["apex"]
 
@@ -330,7 +335,7 @@ def test_two_builds_at_once(tmp_path):
   write_casme2(tmp_path / "root")
   with (
     output.lock(tmp_path / "out"),
-    pytest.raises(UserError, match="another build is writing there"),
+    pytest.raises(UserError, match="another run is writing there"),
   ):
     build(tmp_path / "root", tmp_path / "out", size=SIZE)
 

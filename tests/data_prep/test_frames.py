@@ -153,7 +153,7 @@ def numbered(tmp_path, numbers):
 @pytest.mark.parametrize(
   ("key", "reach"), [("casme", 3), ("casme2", 10), ("mmew", 4), ("casme3a", 1)]
 )
-def test_window_is_50_ms_and_after_the_onset(tmp_path, key, reach):
+def test_window_is_50_ms_and_never_before_the_onset(tmp_path, key, reach):
   layout = LAYOUTS[key]
   frames = numbered(tmp_path, range(100, 200))
   clip = clip_of(key, "01", 1, "x", 100, 150, 199)
@@ -162,14 +162,14 @@ def test_window_is_50_ms_and_after_the_onset(tmp_path, key, reach):
   assert set(keys.candidates) == expected
   clip = clip_of(key, "01", 1, "x", 100, 101, 199)
   keys = key_frames(clip, layout.releases[0], frames, layout.fps, False)
-  assert set(keys.candidates) == set(range(102, 102 + reach))
+  assert set(keys.candidates) == {100, *range(102, 102 + reach)}
 
 
 def test_apex_on_the_onset_and_a_single_frame(tmp_path):
   layout = LAYOUTS["casme3a"]
   clip = clip_of("casme3a", "spNO.216", 216, "e", 1, 1, 1)
   keys = key_frames(clip, layout.releases[0], numbered(tmp_path, [1]), 30, False)
-  assert (keys.onset, keys.apex, keys.candidates, keys.note) == (1, 1, [], "")
+  assert (keys.onset, keys.apex, keys.candidates, keys.note) == (1, 1, (), "")
 
 
 def test_a_neighbour_stands_in_for_a_missing_frame(tmp_path):
@@ -178,6 +178,8 @@ def test_a_neighbour_stands_in_for_a_missing_frame(tmp_path):
   frames = numbered(tmp_path, [11, 12, 13, 15, 16])
   keys = key_frames(clip, layout.releases[0], frames, 30, False)
   assert (keys.onset, keys.apex) == (11, 13)
+  assert keys.candidates == (15,)  # About frame 14, not about what stands in for it.
+  assert set(keys.files) == {11, 13, 15}
   assert keys.note == (
     "onset frame 10 is not on disk, frame 11 stands in;"
     " apex frame 14 is not on disk, frame 13 stands in"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.layouts import LAYOUTS
+from data_prep.output import lock
 from data_prep.simulator import writer
 from data_prep.simulator.population import plan_database
 from data_prep.simulator.writer import Parameters, simulate
@@ -98,6 +99,13 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
   with pytest.raises(UserError, match="No space left on device"):
     simulate(tmp_path / "full", TINY, workers=1)
   assert not (tmp_path / "full" / "SIMULATED.json").exists()
+
+
+def test_two_runs_at_once(tmp_path):
+  root = tmp_path / "simulated"
+  with lock(root), pytest.raises(UserError, match="another run is writing there"):
+    simulate(root, TINY, workers=1)
+  assert [path.name for path in root.iterdir()] == [".lock"]
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

@@ -1,0 +1,24 @@
+import os
+
+import pytest
+
+from infusenet_jax.files import write_atomically
+
+
+def test_the_file_holds_the_text_as_it_is(tmp_path):
+  write_atomically(tmp_path / "table.csv", "± 1\r\nAU\n")
+  assert (tmp_path / "table.csv").read_bytes() == b"\xc2\xb1 1\r\nAU\n"
+  assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+  path = tmp_path / "results.json"
+  write_atomically(path, "old")
+
+  def fail(*_):
+    raise OSError("disk full")
+
+  monkeypatch.setattr(os, "replace", fail)
+  with pytest.raises(OSError, match="disk full"):
+    write_atomically(path, "new")
+  assert path.read_text() == "old"
