@@ -37,7 +37,7 @@ def lock(out: Path) -> Iterator[None]:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-      raise UserError(f"--out {out}: another run is writing there; wait for it") from error
+      raise UserError(f"--out {out}: another run is writing there") from error
     except OSError:
       pass  # Some network file systems know no locks.
     yield

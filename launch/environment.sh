@@ -11,7 +11,8 @@ sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$candidate; break;
   done
   if [ -z "${found:-}" ]; then
     echo "error: no Python 3.11 or newer with venv and ensurepip was found; install" \
-      "one (on Debian also python3-venv), or name it: PYTHON=/path/to/python3.11 bash $0" >&2
+      "one (on Debian also python3-venv), or name it:" \
+      "PYTHON=/path/to/python3.11 bash $0" >&2
     exit 2
   fi
   [ -e "$VENV" ] || made=$VENV

@@ -108,8 +108,8 @@ def _is_finished(root: Path, parameters: Parameters) -> bool:
     root.is_dir() and all(path.name == ".lock" for path in root.iterdir())
   ):
     raise UserError(
-      f"{root}: exists and was not written by simulate (no {SIMULATED}); choose an empty or"
-      " new folder as --out"
+      f"{root}: exists and was not written by simulate (no {SIMULATED}); choose an"
+      " empty or new folder as --out"
     )
   return False
 

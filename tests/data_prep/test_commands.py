@@ -2,8 +2,10 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ import openpyxl
 import pytest
 
 from data_prep.__main__ import main
+from data_prep.output import lock
 from infusenet_jax.errors import exit_with_one_line
 from tests.data_prep.trees import (
   CASME2_HEADER,
@@ -276,6 +279,22 @@ exit_with_one_line(interrupted)
   done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
   assert done.returncode == 130
   assert done.stderr.count("\n") == 1
+
+
+def test_sigterm_is_one_line_and_frees_the_folder(tmp_path):
+  out = tmp_path / "out"
+  simulate = [sys.executable, "-m", "data_prep", "simulate", "--out", str(out)]
+  process = subprocess.Popen(simulate, stderr=subprocess.PIPE, text=True)
+  while not (out / "SIMULATED.partial.json").exists():
+    assert process.poll() is None
+    time.sleep(0.05)
+  process.send_signal(signal.SIGTERM)
+  said = process.communicate(timeout=30)[1]
+  assert process.returncode == 130
+  assert said.splitlines()[-1].startswith("interrupted: what was finished is kept")
+  assert "Traceback" not in said
+  with lock(out):
+    pass
 
 
 @pytest.mark.slow
