@@ -1,5 +1,6 @@
 """The exceptions that commands turn into a single line instead of a traceback."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -29,7 +30,9 @@ def exit_with_one_line(command: Callable[[], int | None]) -> None:
   except Preempted as error:
     sys.exit(_say(f"stopped: {error}", REQUEUE))
   except KeyboardInterrupt:
-    sys.exit(_say("interrupted: what was finished is kept; run it again to go on", 130))
+    _say("interrupted: what was finished is kept; run it again to go on", 130)
+    # JAX, interrupted while it compiles, crashes in Python's own way out.
+    os._exit(130)
 
 
 def _say(line: str, status: int) -> int:

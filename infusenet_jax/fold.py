@@ -8,7 +8,6 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -19,7 +18,6 @@ from infusenet_jax.errors import Preempted, UserError
 from infusenet_jax.files import write_atomically
 from infusenet_jax.inputs import Inputs
 from infusenet_jax.network import Network, initial_state
-from infusenet_jax.parallel import is_main_process, several_processes, to_host
 from infusenet_jax.protocol import Fold
 
 LOSSES = "losses.csv"
@@ -81,16 +79,15 @@ def train_fold(
       for step in range(int(state.step) - epoch * per_epoch, per_epoch):
         state = network.train_step(state, inputs.weighted(*batches[step]))
         bar.update()
-        if is_main_process() and bar.n == bar.last_print_n:  # Drawn just now: rarely.
+        if bar.n == bar.last_print_n:  # Drawn just now: rarely.
           loss = float(state.loss_sum) / (step + 1)
           bar.set_postfix_str(f"epoch {epoch + 1}, loss {loss:.4f}", refresh=False)
-        if step + 1 < per_epoch and _anyone(stop):
+        if step + 1 < per_epoch and stop:
           save_and_stop(state)
       check_finite(state)
-      if is_main_process():
-        write_loss(folder / LOSSES, epoch + 1, float(state.loss_sum) / per_epoch)
+      write_loss(folder / LOSSES, epoch + 1, float(state.loss_sum) / per_epoch)
       state = state._replace(loss_sum=jnp.zeros_like(state.loss_sum))
-      if _anyone(stop):
+      if stop:
         save_and_stop(state)
       if (epoch + 1) % config.train.checkpoint_epochs == 0:
         checkpoints.save(state)
@@ -111,7 +108,7 @@ def predict(
     list(batches), desc=f"testing on {fold.name}", delay=3, leave=False
   ):
     logits = network.eval_step(*weights, rotations, inputs.take(numbers))
-    parts.append(to_host(logits)[:, :count])
+    parts.append(np.asarray(logits)[:, :count])
   logits = np.concatenate(parts, axis=1)
   if config.decide_by == "both" or len(logits) == 1:  # A baseline has one head.
     return logits.mean(0)
@@ -151,10 +148,3 @@ def catch_signals() -> Iterator[list[int]]:
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
-
-
-def _anyone(stop: list[int]) -> bool:
-  """Whether any process was told to stop: all must save the same step."""
-  if several_processes():
-    return bool(multihost_utils.process_allgather(np.array(bool(stop))).any())
-  return bool(stop)

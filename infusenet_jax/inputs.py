@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from infusenet_jax.data import FRAMES, Clips, sequential_batches
 from infusenet_jax.engine import Batch
-from infusenet_jax.parallel import fits_device, over_batch, replicated, to_host
+from infusenet_jax.parallel import fits_device, over_batch, replicated
 
 _log = logging.getLogger(__name__)
 
@@ -76,13 +76,13 @@ def magnifier_arrays(
   batches = list(sequential_batches(np.arange(len(clips)), batch_size))
   for numbers, count in tqdm(batches, desc="magnifying", unit="batch", delay=3):
     batch = {name: array[numbers] for name, array in frames.items()}
-    parts.append(to_host(magnify(put_batch(batch, mesh)))[:count])
+    parts.append(np.asarray(magnify(put_batch(batch, mesh)))[:count])
   _log.info("magnified latents of %d clips computed once", len(clips))
   return {"latents": np.concatenate(parts)}
 
 
 def put_batch(arrays: dict[str, np.ndarray], mesh: Mesh) -> Batch:
-  """Splits host arrays (B, ...), the same in every process, over the devices."""
+  """Splits host arrays (B, ...) over the devices."""
   split = over_batch(mesh)
   return {
     name: jax.make_array_from_callback(array.shape, split, array.__getitem__)

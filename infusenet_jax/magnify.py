@@ -7,8 +7,8 @@ The loss of a batch is the mean over its pairs of
 with |.| the mean absolute value and d the magnified difference, per unit of amp - 1.
 Oh et al. (ECCV 2018) have the first term's numerator; dividing by what is lost when
 nothing is magnified keeps large motions, which no network this small gets right, from
-drowning the small ones (without it, the best answer found is to magnify nothing). The
-second term is ours: a change of light without motion must leave no magnified
+drowning the small ones (in trials without it, training ended at magnifying nothing).
+The second term is ours: a change of light without motion must leave no magnified
 difference. InfuseNet's classifier reads d and never a decoded frame, so this is where
 artefacts enter it. Oh et al.'s regularisers split a latent into texture and shape;
 this variant has no texture latent to regularise.

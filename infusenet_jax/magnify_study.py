@@ -1,15 +1,19 @@
 """Measures magnifiers on pictures that they were not trained on; see docs/magnifier.md.
 
     python -m infusenet_jax.magnify_study --images DIR [--against PEER.pth] [--out DIR]
+    python -m infusenet_jax.magnify_study --scenes DIR [--against PEER.pth] [--out DIR]
 
-Twelve of the pictures below DIR are set in smooth sub-pixel motion, with noise and a
-change of light, and magnified 5, 10 and 20 times; the truth is the same picture with
-the motion times as far and the change of light once.
+Twelve of the pictures below the first DIR are set in smooth sub-pixel motion, with
+noise and a change of light, and magnified 5, 10 and 20 times; the truth is the same
+picture with the motion times as far and the change of light once. The second DIR
+holds first frames, second frames and truths as files, as
+`python -m data_prep.magnified_faces` writes them.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import jax
@@ -27,31 +31,33 @@ PEAKS = {5: 0.8, 10: 0.5, 20: 0.3}  # amp: the largest motion between frames, in
 _PICTURES = (".png", ".jpg", ".jpeg")
 
 
-def study(
-  images: Sequence[np.ndarray], magnifiers: dict[str, Magnifier], light: float
-) -> tuple[list[str], np.ndarray]:
-  """The table's lines (Markdown), and a strip that shows the middle image at amp 10.
+class Scene(NamedTuple):
+  """Two frames and the truth of their magnification, (H, W, 3) each in [0, 1]."""
 
-  Args:
-    images: (2 SIZE, 2 SIZE, 3) in [0, 1], drawn at twice the frames' resolution.
-    magnifiers: by the name that their row carries.
-    light: strength of the change of light, 0 to 1; see `draw_light`.
+  amp: int
+  first: np.ndarray
+  second: np.ndarray
+  truth: np.ndarray
+
+
+def study(
+  scenes: Sequence[Scene], magnifiers: dict[str, Magnifier]
+) -> tuple[list[str], np.ndarray]:
+  """The table's lines (Markdown), and a strip that shows the middle scene at amp 10.
+
+  Artefact gain is measured on the scenes' first frames.
   """
   methods = {"second frame as it is": lambda first, second, amp: second}
   methods |= {name: _magnify(magnifier) for name, magnifier in magnifiers.items()}
   scores = {name: {amp: [] for amp in PEAKS} for name in methods}
-  for index, image in enumerate(images):
-    for amp, peak in PEAKS.items():
-      first, second, truth = make_scene(image, amp, peak, light, seed=index)
-      results = {name: run(first, second, amp) for name, run in methods.items()}
-      for name, found in results.items():
-        scores[name][amp].append((psnr(found, truth), ssim(found, truth)))
-      if index == len(images) // 2 and amp == 10:
-        shown = np.concatenate([first, *results.values(), truth], axis=1)
-  gains = {
-    name: np.mean([artefact_gain(magnifier, image) for image in images])
-    for name, magnifier in magnifiers.items()
-  }
+  strips = []
+  for amp, first, second, truth in scenes:
+    results = {name: run(first, second, amp) for name, run in methods.items()}
+    for name, found in results.items():
+      scores[name][amp].append((psnr(found, truth), ssim(found, truth)))
+    if amp == 10:
+      strips.append(np.concatenate([first, *results.values(), truth], axis=1))
+  pictures = [scene.first for scene in scenes if scene.amp == 10]
   columns = [f"{score}, amp {amp}" for amp in PEAKS for score in ("PSNR", "SSIM")]
   lines = [
     "| | " + " | ".join([*columns, "artefact gain"]) + " |",
@@ -60,35 +66,45 @@ def study(
   for name, by_amp in scores.items():
     means = [np.mean(by_amp[amp], axis=0) for amp in PEAKS]
     cells = [f"{mean[0]:.2f} dB | {mean[1]:.3f}" for mean in means]
-    gain = f"{gains[name]:.3f}" if name in gains else ""
+    gain = ""
+    if name in magnifiers:
+      gains = [artefact_gain(magnifiers[name], picture) for picture in pictures]
+      gain = f"{np.mean(gains):.3f}"
     lines.append("| " + " | ".join([name, *cells, gain]) + " |")
-  return lines, shown
+  return lines, strips[len(strips) // 2]
 
 
-def make_scene(image: np.ndarray, amp: float, peak: float, light: float, seed: int):
-  """(first, second, magnified truth), (SIZE, SIZE, 3) each in [0, 1].
+def make_scenes(images: Sequence[np.ndarray], light: float) -> Iterator[Scene]:
+  """Sets each image (2 SIZE, 2 SIZE, 3), in [0, 1], in motion at every amp."""
+  for index, image in enumerate(images):
+    for amp, peak in PEAKS.items():
+      yield make_scene(image, amp, peak, light, seed=index)
+
+
+def make_scene(
+  image: np.ndarray, amp: int, peak: float, light: float, seed: int
+) -> Scene:
+  """An image in smooth motion, seen in frames of SIZE x SIZE.
 
   The motion peaks at `peak` pixels; the light of the second frame and of the truth
   has changed with strength `light`; both frames have noise of 1 / 255.
   """
-  rng = np.random.default_rng([seed, int(amp)])
+  rng = np.random.default_rng([seed, amp])
   motion = draw_motion(rng, len(image), peak)
   change = draw_light(rng, SIZE, strength=light)
   first, second, truth = (_frame(image, t * motion) for t in (0, 1, amp))
   second, truth = change(second), np.clip(change(truth), 0, 1)
   first, second = (np.clip(photograph(rng, x, 1.0), 0, 1) for x in (first, second))
-  return first, second, truth
+  return Scene(amp, first, second, truth)
 
 
-def artefact_gain(magnifier: Magnifier, image: np.ndarray, amp: float = 10.0) -> float:
+def artefact_gain(magnifier: Magnifier, picture: np.ndarray, amp: int = 10) -> float:
   """||d|| for 4 % more brightness and no motion, over ||d|| for 0.5 px of motion.
 
-  d is the magnified difference, all that InfuseNet reads; no noise.
+  d is the magnified difference, all that InfuseNet reads; no noise is added.
   """
-  at_rest = _frame(0.9 * image, np.zeros((*image.shape[:2], 2), np.float32))
-  moved = _frame(
-    0.9 * image, np.full((*image.shape[:2], 2), 2 * 0.5 / 2**0.5, np.float32)
-  )
+  at_rest = np.float32(0.9 * picture)
+  moved = displace(at_rest, np.full((*picture.shape[:2], 2), 0.5 / 2**0.5, np.float32))
   norms = [
     np.linalg.norm(_difference(magnifier, _batch(at_rest), _batch(second), amp))
     for second in (1.04 * at_rest, moved)
@@ -154,15 +170,40 @@ def read_images(folder: Path, count: int = 12) -> list[np.ndarray]:
   return [_read_image(paths[int(i * step)]) for i in range(min(count, len(paths)))]
 
 
-def _read_image(path: Path) -> np.ndarray:
+def read_scenes(folder: Path) -> Iterator[Scene]:
+  """The scenes in a folder, NAME-AMP-{first,second,truth}.png; frames get noise.
+
+  Raises:
+    UserError: there are none, or one cannot be read.
+  """
+  firsts = sorted(folder.glob("*-first.png"))
+  if not firsts:
+    raise UserError(f"--scenes {folder}: no NAME-AMP-first.png there")
+  for index, path in enumerate(firsts):
+    stem = path.name.removesuffix("-first.png")
+    first, second, truth = (
+      _read(path.with_name(f"{stem}-{role}.png"))
+      for role in ("first", "second", "truth")
+    )
+    rng = np.random.default_rng(index)
+    first, second = (np.clip(photograph(rng, x, 1.0), 0, 1) for x in (first, second))
+    yield Scene(int(stem.rsplit("-", 1)[1]), first, second, truth)
+
+
+def _read(path: Path) -> np.ndarray:
   image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
   if image is None:
     raise UserError(f"{path}: not a picture that can be read")
+  return np.float32(image) / 255
+
+
+def _read_image(path: Path) -> np.ndarray:
+  image = _read(path)
   side = min(image.shape[:2])
   top, left = ((n - side) // 2 for n in image.shape[:2])
   square = image[top : top + side, left : left + side]
   way = cv2.INTER_AREA if side > 2 * SIZE else cv2.INTER_CUBIC
-  resized = cv2.resize(np.float32(square) / 255, (2 * SIZE,) * 2, interpolation=way)
+  resized = cv2.resize(square, (2 * SIZE,) * 2, interpolation=way)
   return np.clip(resized, 0, 1)
 
 
@@ -171,10 +212,18 @@ def main() -> None:
   parser = argparse.ArgumentParser(
     prog="python -m infusenet_jax.magnify_study", description=__doc__.split("\n")[0]
   )
-  parser.add_argument("--images", type=Path, required=True, metavar="DIR")
+  source = parser.add_mutually_exclusive_group(required=True)
+  source.add_argument("--images", type=Path, metavar="DIR", help="pictures to move")
+  source.add_argument("--scenes", type=Path, metavar="DIR", help="frames and truths")
   parser.add_argument("--weights", default="pretrained", metavar="FILE")
   parser.add_argument("--against", type=Path, metavar="FILE", help="other weights")
-  parser.add_argument("--light", type=float, default=0.5, help="its change, 0 to 1")
+  parser.add_argument(
+    "--light",
+    type=float,
+    default=0.5,
+    metavar="X",
+    help="how much it changes over the images, 0 to 1",
+  )
   parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR")
   arguments = parser.parse_args()
   files = {"ours": arguments.weights}
@@ -183,9 +232,13 @@ def main() -> None:
   magnifiers = {name: Magnifier(rngs=nnx.Rngs(0)) for name in files}
   for name, file in files.items():
     weights.load_magnifier(magnifiers[name], file)
-  images = read_images(arguments.images)
-  lines, shown = study(images, magnifiers, arguments.light)
-  print(f"{len(images)} pictures of {arguments.images}", *lines, sep="\n")
+  if arguments.scenes:
+    scenes = list(read_scenes(arguments.scenes))
+  else:
+    scenes = list(make_scenes(read_images(arguments.images), arguments.light))
+  lines, shown = study(scenes, magnifiers)
+  folder = arguments.scenes or arguments.images
+  print(f"{len(scenes)} scenes of {folder}", *lines, sep="\n")
   arguments.out.mkdir(parents=True, exist_ok=True)
   picture = arguments.out / "magnifier.jpg"
   pixels = np.uint8(np.round(255 * np.clip(shown, 0, 1)))

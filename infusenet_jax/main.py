@@ -18,16 +18,13 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from infusenet_jax.errors import UserError, exit_with_one_line
-from infusenet_jax.parallel import keep_compiled, start_processes
+from infusenet_jax.parallel import keep_compiled
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "The experiment's config file."
 )
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "Folder of this run; runs/<name of the config> by default."
-)
-_DISTRIBUTED = flags.DEFINE_bool(
-  "distributed", False, "Join the other processes of a pod or cluster."
 )
 
 # What runs a config, by its field `task`; imported only when asked for.
@@ -46,8 +43,6 @@ def main(arguments: Sequence[str]) -> None:
   config = _read_config()
   _start_log()
   keep_compiled()
-  if _DISTRIBUTED.value:
-    start_processes()
   module, function = TASKS[config.task]
   run = getattr(importlib.import_module(module), function)
   run(config, _WORKDIR.value or Path("runs") / config.name)

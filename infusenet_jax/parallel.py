@@ -1,29 +1,12 @@
-"""Start of a process or several, the mesh, and what is sharded over it."""
+"""What a process starts with: compiled programs kept, the mesh, what is sharded."""
 
 import os
 from pathlib import Path
 
 import jax
-import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from infusenet_jax.errors import UserError
-
-
-def start_processes() -> None:
-  """Joins this process to the others of a pod or cluster.
-
-  Coordinator, process count and id come from the environment of TPU pods, SLURM,
-  MPI and Kubernetes, as `jax.distributed.initialize` finds them.
-  """
-  try:
-    jax.distributed.initialize()
-  except (ValueError, RuntimeError) as error:
-    raise UserError(
-      f"--distributed: no cluster could be joined ({_first_line(error)}); start it "
-      "with SLURM, MPI, Kubernetes or on a TPU pod, or leave the flag out"
-    ) from error
 
 
 def keep_compiled() -> None:
@@ -35,24 +18,8 @@ def keep_compiled() -> None:
     )
 
 
-def several_processes() -> bool:
-  """Whether other processes, on this machine or others, take part in the run."""
-  return jax.process_count() > 1
-
-
-def wait_for_others(place: str) -> None:
-  """Returns when every process has come to `place`, a name used once."""
-  if several_processes():
-    multihost_utils.sync_global_devices(place)
-
-
-def is_main_process() -> bool:
-  """True in the one process that writes tables and reports."""
-  return jax.process_index() == 0
-
-
 def data_mesh(batch_size: int) -> Mesh:
-  """A mesh `('data',)` over all devices of all processes.
+  """A mesh `('data',)` over all devices.
 
   Raises:
     UserError: where `batch_size` cannot be split evenly over the devices.
@@ -86,16 +53,3 @@ def fits_device(num_bytes: int, share: float = 0.5) -> bool:
   stats = jax.local_devices()[0].memory_stats() or {}
   limit = stats.get("bytes_limit")
   return limit is None or num_bytes <= share * (limit - stats.get("bytes_in_use", 0))
-
-
-def to_host(array: jax.Array) -> np.ndarray:
-  """The whole of `array` as NumPy, also where other processes hold parts of it."""
-  if array.is_fully_addressable:
-    return np.asarray(array)
-  return multihost_utils.process_allgather(array, tiled=True)
-
-
-def _first_line(error: Exception) -> str:
-  return (
-    str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-  )

@@ -9,7 +9,6 @@ from infusenet_jax.data import Clips
 from infusenet_jax.html_clips import Sample
 from infusenet_jax.html_report import read_curve, write_report
 from infusenet_jax.network import sees_frames
-from infusenet_jax.parallel import is_main_process
 from infusenet_jax.predictions import Predictions, read_predictions, write_predictions
 from infusenet_jax.report import format_tables, write_tables
 from infusenet_jax.tables import cd6me_tables
@@ -26,8 +25,6 @@ def results_exist(workdir: Path) -> bool:
 
 def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> None:
   """Scores the predictions of all folds; writes tables, predictions and report."""
-  if not is_main_process():
-    return
   predictions = _fold_predictions(workdir)
   write_predictions(workdir / "predictions.csv", predictions)
   tables = cd6me_tables(predictions)
@@ -50,8 +47,6 @@ def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> None:
 
 def print_results(config: ConfigDict, workdir: Path) -> None:
   """Prints the tables of a finished run."""
-  if not is_main_process():
-    return
   predictions = _fold_predictions(workdir)
   title = _title(config, predictions)
   print(format_tables(cd6me_tables(predictions), **title), end="")

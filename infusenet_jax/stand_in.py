@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.data import count_clips
 from infusenet_jax.errors import UserError
-from infusenet_jax.parallel import is_main_process, wait_for_others
 
 _log = logging.getLogger(__name__)
 
@@ -47,14 +46,6 @@ def records_folder(config: ConfigDict) -> Path:
     Path(simulated.dir) / name
     for name in ("databases", f"records-{config.record_size}")
   )
-  if is_main_process():
-    _make_records(config, databases, records)
-  wait_for_others("records")
-  return records
-
-
-def _make_records(config: ConfigDict, databases: Path, records: Path) -> None:
-  simulated = config.simulated
   _data_prep(
     "simulate",
     f"--out={databases}",
@@ -67,6 +58,7 @@ def _make_records(config: ConfigDict, databases: Path, records: Path) -> None:
   _data_prep(
     "build", f"--root={databases}", f"--out={records}", f"--size={config.record_size}"
   )
+  return records
 
 
 def _data_prep(command: str, *arguments: str) -> None:

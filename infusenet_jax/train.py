@@ -20,7 +20,7 @@ from infusenet_jax.network import (
   seconds_per_step,
   sees_frames,
 )
-from infusenet_jax.parallel import data_mesh, is_main_process
+from infusenet_jax.parallel import data_mesh
 from infusenet_jax.predictions import Predictions, write_predictions
 from infusenet_jax.protocol import Fold, folds
 from infusenet_jax.results import print_results, results_exist, write_results
@@ -67,7 +67,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     if todo:
       inputs = make_inputs(input_arrays(config, network, state, clips), mesh)
     steps = sum(steps_per_epoch(config, fold) for _, fold in todo) * config.train.epochs
-    bar = tqdm(total=steps, unit="step", mininterval=1, disable=not is_main_process())
+    bar = tqdm(total=steps, unit="step", mininterval=1)
     with bar, catch_signals() as stop:
       for seed, fold in todo:
         bar.set_description(f"seed {seed}, leaving out {fold.name}")
@@ -102,8 +102,6 @@ def save_predictions(
   path: Path, clips: Clips, fold: Fold, seed: int, logits: np.ndarray
 ) -> None:
   """Writes the predictions of one fold, which marks it as finished."""
-  if not is_main_process():
-    return
   count = len(logits)
   write_predictions(
     path,

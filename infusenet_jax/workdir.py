@@ -15,7 +15,6 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.errors import UserError
 from infusenet_jax.files import write_atomically
-from infusenet_jax.parallel import is_main_process
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +52,7 @@ def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
     ) from error
   with lock:
     try:
-      if is_main_process():
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
       raise UserError(
         f"--workdir={workdir}: another run is using it; wait for that one, or name "
@@ -80,9 +78,8 @@ def keep_config(workdir: Path, config: ConfigDict, records: dict[str, str]) -> N
       f"{path}: this workdir's run began with other records of {', '.join(changed)}; "
       "put those back, or name another --workdir"
     )
-  if is_main_process():
-    write_atomically(path, json.dumps(records, indent=2) + "\n")
-    write_atomically(workdir / CONFIG, json.dumps(_as_json(config), indent=2) + "\n")
+  write_atomically(path, json.dumps(records, indent=2) + "\n")
+  write_atomically(workdir / CONFIG, json.dumps(_as_json(config), indent=2) + "\n")
 
 
 def _as_json(config: ConfigDict) -> dict[str, Any]:

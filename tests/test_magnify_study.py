@@ -1,10 +1,19 @@
+import cv2
 import numpy as np
 import pytest
 
 from infusenet_jax import magnify_study
 from infusenet_jax.errors import UserError
 from infusenet_jax.eulerian import eulerian_magnifier
-from infusenet_jax.magnify_study import artefact_gain, make_scene, psnr, ssim, study
+from infusenet_jax.magnify_study import (
+  artefact_gain,
+  make_scene,
+  make_scenes,
+  psnr,
+  read_scenes,
+  ssim,
+  study,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +41,7 @@ def test_ssim_is_one_for_equal_frames_and_falls_with_noise():
 
 
 def test_the_truth_of_a_scene_moves_further_than_its_second_frame():
-  first, second, truth = make_scene(_picture(), 10, 0.5, light=0.0, seed=0)
+  _, first, second, truth = make_scene(_picture(), 10, 0.5, light=0.0, seed=0)
   assert first.shape == second.shape == truth.shape == (32, 32, 3)
   assert np.abs(truth - first).mean() > np.abs(second - first).mean()
 
@@ -50,7 +59,8 @@ def test_artefact_gain_falls_when_the_first_layer_ignores_the_mean():
 
 def test_the_study_compares_magnifiers_in_one_table():
   magnifiers = {"ours": eulerian_magnifier(0), "peer": eulerian_magnifier(1)}
-  lines, shown = study([_picture(0), _picture(1)], magnifiers, light=0.5)
+  scenes = list(make_scenes([_picture(0), _picture(1)], light=0.5))
+  lines, shown = study(scenes, magnifiers)
   assert [line.split("|")[1].strip() for line in lines[2:]] == [
     "second frame as it is",
     "ours",
@@ -69,3 +79,17 @@ def test_a_damaged_picture_is_named(tmp_path):
   (tmp_path / "face.png").write_bytes(b"no picture")
   with pytest.raises(UserError, match=r"face\.png: not a picture"):
     magnify_study.read_images(tmp_path)
+
+
+def test_scenes_are_read_from_files_with_their_amp(tmp_path):
+  for name, value in (("first", 90), ("second", 100), ("truth", 190)):
+    cv2.imwrite(str(tmp_path / f"face-10-{name}.png"), np.full((8, 8), value, np.uint8))
+  (scene,) = read_scenes(tmp_path)
+  assert scene.amp == 10 and scene.truth.shape == (8, 8, 3)
+  means = [255 * frame.mean() for frame in scene[1:]]
+  np.testing.assert_allclose(means, [90, 100, 190], atol=0.5)
+
+
+def test_a_folder_without_scenes_is_named(tmp_path):
+  with pytest.raises(UserError, match="no NAME-AMP-first"):
+    list(read_scenes(tmp_path))

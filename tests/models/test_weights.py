@@ -13,16 +13,22 @@ from infusenet_jax.models.magnifier import Magnifier
 from tests.models.authors import procedural_state
 
 
-@pytest.fixture
-def model():
-  return InfuseNet(12, width=8, rngs=nnx.Rngs(0))
-
-
-@pytest.fixture
-def state(model):
-  """Some state of the model's shapes, as the authors' files name it."""
+@pytest.fixture(scope="module")
+def drawn():
+  """A small network and some state of its shapes, as the authors' files name it."""
+  model = InfuseNet(12, width=8, rngs=nnx.Rngs(0))
   shapes = {name: array.shape for name, array in weights.to_torch(model).items()}
-  return procedural_state(shapes, seed=3)
+  return model, procedural_state(shapes, seed=3)
+
+
+@pytest.fixture
+def model(drawn):
+  return nnx.clone(drawn[0])
+
+
+@pytest.fixture
+def state(drawn):
+  return dict(drawn[1])
 
 
 def _assert_holds(model, state):
