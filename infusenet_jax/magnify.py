@@ -34,7 +34,7 @@ from infusenet_jax.eulerian import eulerian_magnifier
 from infusenet_jax.models import weights
 from infusenet_jax.models.magnifier import Magnifier
 from infusenet_jax.motion import Pairs, draw_pairs
-from infusenet_jax.workdir import claim
+from infusenet_jax.workdir import claim, keep_config
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ def pretrain(config: ConfigDict, workdir: str | Path) -> None:
   optimizer = make_optimizer(config)
   step = make_step(graph, optimizer, config.still_weight)
   with claim(workdir, config) as folder:
+    keep_config(folder, config, records={})
     checkpoints = Checkpoints(folder / "checkpoints")
     average = jax.tree.map(jnp.copy, params)
     fresh = PretrainState(params, average, optimizer.init(params), jnp.int32(0))

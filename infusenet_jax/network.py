@@ -20,7 +20,8 @@ from infusenet_jax.errors import UserError
 from infusenet_jax.inputs import put_batch
 from infusenet_jax.models import weights
 from infusenet_jax.models.baselines import BASELINES
-from infusenet_jax.models.infusenet import InfuseNet
+from infusenet_jax.models.infusenet import INFUSIONS, InfuseNet
+from infusenet_jax.models.infusion import GATES
 from infusenet_jax.models.magnifier import LATENT_CHANNELS
 from infusenet_jax.protocol import AUS, DATABASES
 
@@ -50,8 +51,8 @@ def check_config(config: ConfigDict) -> None:
   model, train = config.model, config.train
   choices = (
     ("config.model.name", model.name, ("infusenet", *BASELINES)),
-    ("config.model.infusion", model.infusion, ("unitary", "published")),
-    ("config.model.gate", model.gate, ("clip", "batch")),
+    ("config.model.infusion", model.infusion, INFUSIONS),
+    ("config.model.gate", model.gate, GATES),
     ("config.decide_by", config.decide_by, DECISIONS),
     ("config.protocol", config.protocol, ("cd6me", "loso")),
     ("config.dtype", config.dtype, ("auto", "float32", "bfloat16")),
