@@ -46,6 +46,6 @@ def test_records_cut_short_are_refused_by_name(tiny_config, simulated):
   (records,) = folder.glob("*.array_record*")
   whole = records.read_bytes()
   records.write_bytes(whole[: len(whole) // 2])
-  with pytest.raises(UserError, match="cannot be read.*data_prep build"):
+  with pytest.raises(UserError, match=r"cannot be read.*data_prep build"):
     load_clips(folder.parents[1], 32)
   records.write_bytes(whole)
