@@ -13,7 +13,7 @@ Prepares the six micro-expression databases of CD6ME for training.
 With licensed databases, unpacked side by side in one folder:
   python -m data_prep check --root DATABASES
   python -m data_prep build --root DATABASES --out data
-  python -m data_prep inspect --data data --out sheet.png
+  python -m data_prep inspect --data data
 
 Without them, the same with simulated ones:
   python -m data_prep simulate --out simulated --scale 0.1
@@ -90,7 +90,9 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--data", type=Path, required=True, help="what build wrote")
-  parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
+  parser.add_argument(
+    "--out", type=Path, help="the PNG to write (default: contact-sheet.png in DATA)"
+  )
   parser.add_argument(
     "--clips", type=_clips, default=4, help="clips per database (default 4)"
   )
@@ -124,7 +126,7 @@ def _build(args: argparse.Namespace) -> int:
 def _inspect(args: argparse.Namespace) -> int:
   from data_prep.inspect import inspect
 
-  return inspect(args.data, args.out, args.clips)
+  return inspect(args.data, args.out or args.data / "contact-sheet.png", args.clips)
 
 
 def _simulate(args: argparse.Namespace) -> int:

@@ -307,8 +307,8 @@ def test_simulated_databases_enter_at_the_same_door(command, tmp_path):
   status, table, lines = command(*build)
   assert (status, lines) == (0, [])  # Every face was found, by its eyes.
   assert "not built" not in table
-  sheet = tmp_path / "sheet.png"
-  assert command("inspect", "--data", out, "--out", sheet)[0] == 0
+  assert command("inspect", "--data", out)[0] == 0
+  assert (out / "contact-sheet.png").is_file()
   for metadata in out.glob("*/1.0.0/metadata.json"):
     metadata = json.loads(metadata.read_text())
     assert metadata["simulated"]
