@@ -67,7 +67,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     if todo:
       inputs = make_inputs(input_arrays(config, network, state, clips), mesh)
     steps = sum(steps_per_epoch(config, fold) for _, fold in todo) * config.train.epochs
-    bar = tqdm(total=steps, unit="step", mininterval=1)
+    bar = tqdm(total=steps, unit="step", mininterval=1, miniters=1)
     with bar, catch_signals() as stop:
       for seed, fold in todo:
         bar.set_description(f"seed {seed}, leaving out {fold.name}")
