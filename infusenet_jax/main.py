@@ -1,4 +1,4 @@
-"""Trains and evaluates a config: flags, processes, and the call.
+"""Trains and evaluates a config: flags, log, and the call.
 
 python -m infusenet_jax.main --config=configs/quickstart.py
 python -m infusenet_jax.main --config=configs/cd6me.py --config.train.epochs=2
