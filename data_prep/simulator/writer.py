@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -148,9 +148,11 @@ def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> Non
     # Fresh processes: forking one that runs JAX's threads could lock up.
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
+    release_signals = _hold_signals()
     pool = concurrent.futures.ProcessPoolExecutor(workers, context, _obey_parent)
     try:
       futures = [pool.submit(_count_written, *job) for job in jobs]
+      release_signals()
       for future in concurrent.futures.as_completed(futures):
         bar.update(future.result())
     except BaseException:
@@ -160,6 +162,26 @@ def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> Non
       raise
     finally:
       pool.shutdown(cancel_futures=True)
+
+
+def _hold_signals() -> Callable[[], None]:
+  """Puts off Ctrl-C and SIGTERM until the function that is returned is called.
+
+  A pool that is interrupted while it starts leaves semaphores and half-made workers.
+  """
+  came = []
+  before = {
+    number: signal.signal(number, lambda number, _: came.append(number))
+    for number in (signal.SIGINT, signal.SIGTERM)
+  }
+
+  def release() -> None:
+    for number, handler in before.items():
+      signal.signal(number, handler)
+    if came:
+      raise KeyboardInterrupt
+
+  return release
 
 
 def _cores() -> int:

@@ -281,13 +281,15 @@ exit_with_one_line(interrupted)
   assert done.stderr.count("\n") == 1
 
 
-def test_sigterm_is_one_line_and_frees_the_folder(tmp_path):
+@pytest.mark.parametrize("seconds", [0, 0.03, 0.5])  # While workers start, and after.
+def test_sigterm_is_one_line_and_frees_the_folder(seconds, tmp_path):
   out = tmp_path / "out"
   simulate = [sys.executable, "-m", "data_prep", "simulate", "--out", str(out)]
   process = subprocess.Popen(simulate, stderr=subprocess.PIPE, text=True)
   while not (out / "SIMULATED.partial.json").exists():
     assert process.poll() is None
-    time.sleep(0.05)
+    time.sleep(0.01)
+  time.sleep(seconds)
   process.send_signal(signal.SIGTERM)
   said = process.communicate(timeout=30)[1]
   assert process.returncode == 130
