@@ -15,6 +15,7 @@ from data_prep.databases import Database, find_databases, open_database, read_si
 from data_prep.faces import FaceDetector
 from data_prep.output import check_space, digest, find_finished, lock, unfinished
 from data_prep.records import VERSION, RecordWriter
+from data_prep.truth import TruthWriter
 from infusenet_jax.errors import UserError
 from infusenet_jax.flow import optical_flow, optical_strain
 from infusenet_jax.protocol import DATABASES
@@ -97,7 +98,8 @@ def build(
       bar.set_description(f"build {DATABASES[outcome.key]}")
       start = time.monotonic()
       try:
-        _build_database(database, out, source, options, face_model, outcome, bar)
+        truth = TruthWriter(root) if source else None
+        _build_database(database, out, source, options, face_model, outcome, bar, truth)
       except UserError as error:
         outcome.clips, outcome.failure = 0, str(error)
       outcome.seconds = time.monotonic() - start
@@ -112,6 +114,7 @@ def _build_database(
   face_model: Path | None,
   outcome: Outcome,
   bar: tqdm,
+  truth: TruthWriter | None,
 ) -> None:
   key, size = database.layout.key, options["size"]
   outcome.annotated = len(database.annotations.clips)
@@ -137,11 +140,15 @@ def _build_database(
     for batch in _batches(_crops(database, size, face_model, outcome, bar)):
       for crops, flow in zip(batch, _flow(batch, size), strict=True):
         to.write(_example(crops, flow, database.layout.fps))
+        if truth:
+          truth.add(crops.keys.clip, crops.alignment)
         subjects.add(crops.keys.clip.subject)
         outcome.clips += 1
     if not outcome.clips:
       raise UserError(f"{database.folder}: no clip is readable; {outcome.problems[-1]}")
     outcome.subjects = len(subjects)
+    if truth:
+      truth.write(folder)
     to.finish(
       f"{'Simulated' if source else 'Licensed'} {DATABASES[key]}: onset, apex and"
       " window apex, aligned, with optical flow and action units",

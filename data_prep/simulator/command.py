@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data_prep.databases import SIMULATED
 from data_prep.layouts import LAYOUTS
+from data_prep.simulator.nuisance import KINDS
 from data_prep.simulator.population import DATABASES, PlannedClip, positives
 from data_prep.simulator.writer import Parameters, simulate
 from infusenet_jax.errors import UserError
@@ -38,6 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     " (default: 1)",
   )
   parser.add_argument(
+    "--only",
+    choices=("all", *KINDS),
+    default=default.only,
+    help="one kind of nuisance alone: lighting (brightness, direction, flicker), motion"
+    " of the head, or noise (with compression) (default: all)",
+  )
+  parser.add_argument(
+    "--still",
+    action="store_true",
+    help="the same clips of faces at rest: no AU, no distractor, no blink, so that"
+    " onset and apex differ by nuisance alone",
+  )
+  parser.add_argument(
     "--labels",
     choices=("statistics", "balanced"),
     default=default.labels,
@@ -55,9 +69,11 @@ def run(args: argparse.Namespace) -> int:
   """Simulates and prints what was written. Returns the exit status."""
   plan = simulate(args.out, _parameters(args))
   print(_summary(plan))
+  labels = "still faces" if args.still else f"{args.labels} labels"
+  kind = "nuisance" if args.only == "all" else f"nuisance by {args.only} alone"
   print(
-    f"Simulated databases ({args.labels} labels, nuisance {args.nuisance:g}, seed"
-    f" {args.seed}) in {args.out}; {SIMULATED} says how they were made."
+    f"Simulated databases ({labels}, {kind} {args.nuisance:g}, seed {args.seed}) in"
+    f" {args.out}; {SIMULATED} says how they were made."
   )
   return 0
 
@@ -83,6 +99,8 @@ def _parameters(args: argparse.Namespace) -> Parameters:
     frames=args.frames,
     labels=args.labels,
     databases=tuple(key for key in DATABASES if key in chosen),
+    only=args.only,
+    still=args.still,
   )
 
 

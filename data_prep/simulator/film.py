@@ -40,10 +40,12 @@ class Truth:
 class Film:
   """One clip in a studio: `frame(n)` for any of its frames, and `truth()`."""
 
-  def __init__(self, clip: PlannedClip, studio: Studio, nuisance: float):
+  def __init__(
+    self, clip: PlannedClip, studio: Studio, nuisance: float, only: str = "all"
+  ):
     self.clip, self.studio = clip, studio
     rng = np.random.default_rng((*clip.seed, 5))
-    self.nuisance = draw_nuisance(rng, studio.camera, nuisance)
+    self.nuisance = draw_nuisance(rng, studio.camera, nuisance, only)
     sit = rng.normal(0, 1, 6) * (0.02, 0.02, 0.004, 0.012, 0.02, 0.02)
     self.sitting = Pose(*sit.tolist())
     self.skew = float(rng.uniform(0.8, 1.3))

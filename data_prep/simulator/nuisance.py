@@ -1,6 +1,8 @@
 """What moves and changes although no muscle does, as smooth functions of time.
 
-Every amplitude is multiplied by one strength; at 0 nothing changes but the face.
+Every amplitude is multiplied by one strength; at 0 nothing changes but the face. What
+is drawn is the same at any strength and for any choice of kinds, so that clips of
+different simulations differ in nothing else.
 """
 
 import dataclasses
@@ -10,6 +12,9 @@ import numpy as np
 
 from data_prep.simulator.camera import Camera
 from data_prep.simulator.motion import Pose
+
+# Brightness, auto-gain, direction of light and flicker; the head; noise and JPEG.
+KINDS = ("lighting", "motion", "noise")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,20 +68,26 @@ class Nuisance:
 
 
 def draw_nuisance(
-  rng: np.random.Generator, camera: Camera, strength: float
+  rng: np.random.Generator, camera: Camera, strength: float, only: str = "all"
 ) -> Nuisance:
-  """One clip's nuisance at `strength` (0 none, 1 normal) of a database's camera."""
-  amount = strength * camera.nuisance * float(rng.lognormal(-0.1, 0.35))
+  """One clip's nuisance at `strength` (0 none, 1 normal) of a database's camera.
+
+  `only` is one of `KINDS`, with the others at strength 0, or "all".
+  """
+  lighting, motion, noise = (
+    strength if only in ("all", kind) else 0.0 for kind in KINDS
+  )
+  varied = float(rng.lognormal(-0.1, 0.35))
   # Per quarter of a second: shift in distances between the pupils, relative size,
   # roll, yaw and pitch in radians.
   head = np.array((0.005, 0.0065, 0.0013, 0.0023, 0.0033, 0.0036))
   light = np.array((math.hypot(0.018, camera.auto_gain), 0.033, 0.026))
   return Nuisance(
-    head=draw_drift(rng, amount * head),
-    light=draw_drift(rng, amount * light),
-    flicker=strength * camera.flicker,
+    head=draw_drift(rng, motion * camera.nuisance * varied * head),
+    light=draw_drift(rng, lighting * camera.nuisance * varied * light),
+    flicker=lighting * camera.flicker,
     flicker_phase=float(rng.uniform(0, 2 * np.pi)),
     rolling=camera.rolling,
-    noise=math.sqrt(strength),
-    quality=round(100 - strength * (100 - camera.quality)),
+    noise=math.sqrt(noise),
+    quality=round(100 - noise * (100 - camera.quality)),
   )

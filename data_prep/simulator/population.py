@@ -101,6 +101,12 @@ def plan_database(
   return clips
 
 
+def at_rest(clip: PlannedClip) -> PlannedClip:
+  """The same clip of a face that shows nothing: no AU, no distractor, no blink."""
+  still = {"labels": (), "shown": (), "unsure": (), "blink": 0.0}
+  return dataclasses.replace(clip, **still, emotion=_emotion(()))
+
+
 def positives(clips: list[PlannedClip]) -> dict[int, int]:
   """Number of positive clips of each of the 12 AUs."""
   count = Counter(au for clip in clips for au in clip.labels)

@@ -25,7 +25,7 @@ from data_prep.frames import WINDOW_SECONDS
 from data_prep.layouts import LAYOUTS
 from data_prep.output import lock
 from data_prep.simulator.film import Film
-from data_prep.simulator.population import PlannedClip, plan_database
+from data_prep.simulator.population import PlannedClip, at_rest, plan_database
 from data_prep.simulator.studio import Studio
 from data_prep.simulator.workbooks import workbook_bytes
 from infusenet_jax.errors import UserError
@@ -48,6 +48,16 @@ class Parameters:
   labels: str = "statistics"  # Or "balanced".
   databases: tuple[str, ...] = tuple(LAYOUTS)
   version: int = VERSION
+  only: str = "all"  # Or one of nuisance.KINDS.
+  still: bool = False  # Faces at rest: no AU, no distractor, no blink.
+
+  def as_json(self) -> dict:
+    """The fields, without those that older simulations lack where nobody set them."""
+    fields = json.loads(json.dumps(dataclasses.asdict(self)))
+    return {k: v for k, v in fields.items() if _LATER.get(k) != v}
+
+
+_LATER = {"only": "all", "still": False}  # Fields that SIMULATED.json once had not.
 
 
 def simulate(
@@ -59,12 +69,7 @@ def simulate(
     UserError: `root` holds something else, or a simulation with other parameters, or
       another run writes there, or it cannot be written.
   """
-  plan = {
-    key: plan_database(
-      key, parameters.scale, parameters.seed, parameters.labels, parameters.nuisance
-    )
-    for key in parameters.databases
-  }
+  plan = {key: _plan(key, parameters) for key in parameters.databases}
   if _is_finished(root, parameters):
     return plan
   try:
@@ -80,9 +85,18 @@ def simulate(
   return plan
 
 
+def _plan(key: str, parameters: Parameters) -> list[PlannedClip]:
+  # A wrongly annotated apex is none of the three kinds.
+  missed = parameters.nuisance if parameters.only == "all" else 0.0
+  clips = plan_database(
+    key, parameters.scale, parameters.seed, parameters.labels, missed
+  )
+  return [at_rest(clip) for clip in clips] if parameters.still else clips
+
+
 def _is_finished(root: Path, parameters: Parameters) -> bool:
   """Whether `root` is finished; UserError where it is not this simulation's."""
-  wanted = json.loads(json.dumps(dataclasses.asdict(parameters)))
+  wanted = _LATER | parameters.as_json()
   for name in (SIMULATED, UNFINISHED):
     path = root / name
     if not path.exists():
@@ -93,6 +107,7 @@ def _is_finished(root: Path, parameters: Parameters) -> bool:
       raise UserError(
         f"{path}: not readable as JSON ({error}); delete {root} and simulate again"
       ) from error
+    found = _LATER | found
     other = [
       f"{field} {found.get(field)!r}, now {value!r}"
       for field, value in wanted.items()
@@ -116,7 +131,7 @@ def _is_finished(root: Path, parameters: Parameters) -> bool:
 
 def _write(root: Path, plan, parameters: Parameters, workers: int | None) -> None:
   """Whatever is missing of the clips, then the workbooks."""
-  text = json.dumps(dataclasses.asdict(parameters), indent=1) + "\n"
+  text = json.dumps(parameters.as_json(), indent=1) + "\n"
   (root / UNFINISHED).write_text(text, encoding="utf-8")
   _write_clips(root, plan, parameters, workers)
   for key, clips in plan.items():
@@ -213,7 +228,7 @@ def write_subject(
   cv2.setNumThreads(1)  # The processes share the cores already.
   studio = Studio(clips[0].database, clips[0].number, parameters.seed)
   for clip in clips:
-    film = Film(clip, studio, parameters.nuisance)
+    film = Film(clip, studio, parameters.nuisance, parameters.only)
     layout = LAYOUTS[clip.database]
     release = layout.releases[0]
     folder = root / layout.folders[0]

@@ -18,10 +18,12 @@ from data_prep.simulator.counts import statistics
 from data_prep.simulator.face import Lighting, draw_portrait
 from data_prep.simulator.film import CROP_EYES, Film
 from data_prep.simulator.identity import draw_identity
+from data_prep.simulator.nuisance import KINDS
 from data_prep.simulator.population import (
   DATABASES,
   INTENSITY,
   Shown,
+  at_rest,
   plan_database,
   positives,
 )
@@ -35,13 +37,19 @@ def studio() -> Studio:
   return Studio("casme2", 3, seed=0)
 
 
-def _film(studio: Studio, nuisance: float, *shown: Shown, blink: float = 0.0) -> Film:
+def _film(
+  studio: Studio,
+  nuisance: float,
+  *shown: Shown,
+  blink: float = 0.0,
+  only: str = "all",
+) -> Film:
   """A film of given action units, not cut off by a late apex."""
   clip = plan_database("casme2", 0.1, 0, "statistics")[0]
   clip = dataclasses.replace(
     clip, shown=shown, blink=blink, onset=1, apex=21, true_apex=21, offset=41
   )
-  return Film(clip, studio, nuisance)
+  return Film(clip, studio, nuisance, only)
 
 
 def _grey(picture: np.ndarray) -> np.ndarray:
@@ -141,6 +149,21 @@ def test_the_reader_finds_what_was_planned(database, tmp_path):
     )
     for c in clips
   }
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_a_reader_sees_faces_at_rest_as_the_same_clips_without_aus(database, tmp_path):
+  plan = plan_database(database, 0.1, 1, "balanced")
+  clips = [at_rest(clip) for clip in plan]
+  path = tmp_path / LAYOUTS[database].workbooks[0]
+  path.write_bytes(workbook_bytes(clips, LAYOUTS[database]))
+  read = read_annotations(path, LAYOUTS[database], fix=False)
+  assert read.problems == []
+  assert [(c.subject, c.name, c.onset, c.apex, c.offset) for c in read.clips] == [
+    (c.subject, c.name, c.onset, c.apex, c.offset) for c in plan
+  ]
+  assert not any(any(clip.labels) for clip in read.clips)
+  assert {clip.emotion for clip in read.clips} == {"others"}
 
 
 def test_aus_are_spelled_as_each_database_spells_them():
@@ -279,6 +302,30 @@ def test_with_nuisance_still_clips_change_but_not_much(studio):
   film = _film(studio, 1.0)
   difference = np.abs(_grey(film.frame(1)) - _grey(film.frame(21)))
   assert 0.3 < difference.mean() < 12
+
+
+def test_each_kind_of_nuisance_alone_is_that_of_all_together(studio):
+  every = _film(studio, 2.0).nuisance
+  lighting, motion, noise = (_film(studio, 2.0, only=k).nuisance for k in KINDS)
+  times = (0.05, 0.1, 0.3)
+  for t in times:
+    assert motion.pose(t) == every.pose(t) != lighting.pose(t) == noise.pose(t)
+    assert np.array_equal(lighting.gain(t, 4), every.gain(t, 4))
+    assert np.array_equal(lighting.added_light(t), every.added_light(t))
+    for other in (motion, noise):
+      assert (other.gain(t, 4) == 1).all() and not other.added_light(t).any()
+  assert (noise.noise, noise.quality) == (every.noise, every.quality)
+  for other in (lighting, motion):
+    assert (other.noise, other.quality) == (0, 100)
+
+
+@pytest.mark.parametrize("only", KINDS)
+def test_a_still_face_changes_by_one_kind_of_nuisance_alone(studio, only):
+  film = _film(studio, 1.0, only=only)
+  assert np.abs(_grey(film.frame(1)) - _grey(film.frame(21))).mean() > 0.1
+  truth = film.truth()
+  assert not truth.moving.any() and not truth.au_flow.any()
+  assert truth.total_flow.any() == (only == "motion")
 
 
 @pytest.mark.parametrize("nuisance", [0.0, 1.0])

@@ -39,6 +39,33 @@ def test_same_bytes_whatever_the_number_of_processes(tiny, tmp_path):
   assert json.loads((tiny / "SIMULATED.json").read_text())["scale"] == TINY.scale
 
 
+def test_simulations_without_the_newer_fields_are_known(tiny):
+  """SIMULATED.json of a plain simulation is what it was before there were others."""
+  fields = json.loads((tiny / "SIMULATED.json").read_text())
+  assert set(fields) == {
+    *("seed", "scale", "nuisance", "frames", "labels", "databases", "version")
+  }
+  for other in ({"still": True}, {"only": "motion"}):
+    with pytest.raises(UserError, match="simulated with other parameters"):
+      simulate(tiny, dataclasses.replace(TINY, **other))
+
+
+def test_still_faces_without_nuisance_do_not_change_at_all(tiny, tmp_path):
+  root = tmp_path / "still"
+  still = dataclasses.replace(TINY, still=True, nuisance=0.0, databases=("samm",))
+  simulate(root, still, workers=1)
+  assert json.loads((root / "SIMULATED.json").read_text())["still"] is True
+  folders = {path.parent for path in root.rglob("*.jpg")}
+  assert len(folders) == 6
+  for folder in folders:
+    assert len({path.read_bytes() for path in folder.iterdir()}) == 1
+  # Truth has the names of the moving clips: clips match one to one.
+  names = [sorted(p.name for p in (r / "truth/samm").iterdir()) for r in (root, tiny)]
+  assert names[0] == names[1]
+  with pytest.raises(UserError, match="still True, now False"):
+    simulate(root, dataclasses.replace(still, still=False))
+
+
 def test_other_seeds_give_other_pictures(tiny, tmp_path):
   other = dataclasses.replace(TINY, seed=1, databases=("samm",))
   simulate(tmp_path / "other", other, workers=1)
