@@ -3,9 +3,15 @@
     python -m infusenet_jax.main --config=configs/baselines.py:sssnet
     python -m infusenet_jax.main --config=configs/baselines.py:sssnet,quickstart
 
-The name is one of sssnet, ststnet, off_apexnet and resnet18; after it stands the
-config that it is compared in, cd6me (default) or quickstart. Each network was published
-with 1e-4; `--config.train.learning_rate` gives it another try.
+The name is one of
+  sssnet, ststnet, off_apexnet: small published networks, on flow;
+  resnet18: ResNet-18 on flow, at 112 px or what there is of them;
+  resnet18_reconstructed: ResNet-18 on magnified frames that were decoded;
+  magnified_branch, flow_branch: one of InfuseNet's branches alone;
+  concatenated: InfuseNet's branches side by side, without infusion.
+After it stands the config that it is compared in, cd6me (default) or quickstart. The
+small networks and resnet18 were published with 1e-4; `--config.train.learning_rate`
+gives another try.
 """
 
 from ml_collections import ConfigDict
@@ -13,19 +19,24 @@ from ml_collections import ConfigDict
 from configs import cd6me, quickstart
 from infusenet_jax.errors import UserError
 from infusenet_jax.models.baselines import BASELINES
+from infusenet_jax.models.branches import BRANCHES
 
+# What each changes in config.model.
+MODELS = {name: {"name": name} for name in (*BASELINES, *BRANCHES)} | {
+  "resnet18_reconstructed": {"name": "magnified_branch", "magnified": "reconstructed"}
+}
 SCALES = {"cd6me": cd6me, "quickstart": quickstart}
 
 
 def get_config(name: str = "sssnet") -> ConfigDict:
   network, _, scale = name.partition(",")
   scale = scale or "cd6me"
-  if network not in BASELINES or scale not in SCALES:
+  if network not in MODELS or scale not in SCALES:
     raise UserError(
-      f"configs/baselines.py:{name}: expected one of {', '.join(BASELINES)}, then "
+      f"configs/baselines.py:{name}: expected one of {', '.join(MODELS)}, then "
       f"nothing or one of {', '.join(SCALES)}, such as baselines.py:sssnet,quickstart"
     )
   config = SCALES[scale].get_config()
   config.name = f"{scale}-{network}"
-  config.model.update({"name": network, "magnifier_weights": "", "resnet_weights": ""})
+  config.model.update(MODELS[network] | {"resnet_weights": ""})
   return config

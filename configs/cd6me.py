@@ -39,11 +39,15 @@ def get_config() -> ConfigDict:
 
   config.model = ConfigDict(
     {
-      "name": "infusenet",  # or a network of models/baselines.py
+      "name": "infusenet",  # or a network of models/baselines.py, models/branches.py
       "infusion": "unitary",  # or "published"
       "gate": "clip",  # or "batch", as published
-      "width": 64,  # channels of the first stage
+      "infused": 5,  # places that infuse: stages 1 to 4, pooled; in the others none
+      "rescale": False,  # batch-normalise the pooled infused features
+      "magnified": "latents",  # or "reconstructed": decoded frames minus the onset
+      "window_apex": True,  # whether the window apex is magnified as well as the apex
       "amp": 10.0,  # magnification factor
+      "width": 64,  # channels of the first stage
       "magnifier_weights": "pretrained",  # ours; or a .npz or PyTorch file
       "resnet_weights": "",  # a torchvision ResNet-18 for both trunks; empty: none
     }
@@ -60,5 +64,8 @@ def get_config() -> ConfigDict:
       "checkpoint_epochs": 5,
     }
   )
+  # How many folds (and seeds) are trained side by side, and over how many devices the
+  # batch of each is split; -1: as many as there are devices for.
+  config.mesh = ConfigDict({"fold": 1, "data": -1})
   config.dtype = "auto"  # bfloat16 on accelerators, float32 on CPUs
   return config

@@ -1,7 +1,11 @@
 """A thin Orbax layer: save while training goes on, restore the newest that is sound."""
 
+import contextlib
 import logging
+import os
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,8 +27,11 @@ class Checkpoints:
   """
 
   def __init__(self, folder: str | Path, keep: int = 2):
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-    self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
+    options = ocp.CheckpointManagerOptions(
+      max_to_keep=keep, create=True, cleanup_tmp_directories=True
+    )
+    with _one_line(folder):
+      self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
 
   def restore(self, like: State) -> State | None:
     """The newest checkpoint that can be read, placed as `like` is; None without one.
@@ -67,18 +74,48 @@ class Checkpoints:
     self._manager.reload()
 
   def save(self, state: State) -> None:
-    """Writes `state` under its step number, unless that is saved already."""
+    """Writes `state` under its step number, unless that is saved already.
+
+    Raises:
+      UserError: this one or, being written meanwhile, the one before has no room.
+    """
     step = int(state.step)
     if step not in self._manager.all_steps():
-      self._manager.save(step, args=ocp.args.StandardSave(state))
+      with _one_line(self._manager.directory):
+        self._manager.save(step, args=ocp.args.StandardSave(state))
 
   def keep_newest(self) -> None:
     """Deletes all but the newest, when training is over."""
-    self._manager.wait_until_finished()
-    for step in sorted(self._manager.all_steps())[:-1]:
-      self._manager.delete(step)
+    with _one_line(self._manager.directory):
+      self._manager.wait_until_finished()
+      for step in sorted(self._manager.all_steps())[:-1]:
+        self._manager.delete(step)
 
   def close(self) -> None:
-    """Waits until everything is on disk."""
-    self._manager.wait_until_finished()
-    self._manager.close()
+    """Waits until everything is on disk.
+
+    Raises:
+      UserError: the last one has no room.
+    """
+    with _one_line(self._manager.directory):
+      try:
+        self._manager.wait_until_finished()
+      finally:
+        self._manager.close()
+
+
+@contextlib.contextmanager
+def _one_line(folder: str | Path) -> Iterator[None]:
+  """A full or read-only disk as a `UserError`, whichever library noticed it."""
+  try:
+    yield
+  except (OSError, ValueError) as error:
+    # TensorStore raises a ValueError that ends in [os_error_code='28'].
+    told = re.search(r"os_error_code='(\d+)'", str(error))
+    number = int(told[1]) if told else getattr(error, "errno", None)
+    if number is None:
+      raise
+    raise UserError(
+      f"{folder}: a checkpoint cannot be written ({os.strerror(number)}); the one "
+      "before it is intact: make room, then run the same command again to go on from it"
+    ) from error

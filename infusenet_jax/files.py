@@ -1,12 +1,27 @@
 """Files that are whole or not there. Needs no JAX."""
 
+import contextlib
 import os
 from pathlib import Path
 
+from infusenet_jax.errors import UserError
+
 
 def write_atomically(path: str | os.PathLike, text: str) -> None:
-  """Writes `text` as it is, in UTF-8: a killed process leaves the old file or this."""
+  """Writes `text` as it is, in UTF-8: a killed process leaves the old file or this.
+
+  Raises:
+    UserError: there is no room, or no right to write.
+  """
   path = Path(path)
   draft = path.with_name(f".{path.name}.{os.getpid()}")
-  draft.write_text(text, encoding="utf-8", newline="")
-  os.replace(draft, path)
+  try:
+    draft.write_text(text, encoding="utf-8", newline="")
+    os.replace(draft, path)
+  except OSError as error:
+    with contextlib.suppress(OSError):
+      draft.unlink(missing_ok=True)
+    raise UserError(
+      f"{path}: cannot be written ({error.strerror}); put that right (make room), then "
+      "run the same command again"
+    ) from error

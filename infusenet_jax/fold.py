@@ -1,99 +1,158 @@
-"""Training and testing one fold with one seed, from wherever it was left."""
+"""Training folds side by side, each from wherever it was left, and testing them."""
 
 import contextlib
-import csv
-import signal
-from collections.abc import Iterator
-from pathlib import Path
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
 
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from infusenet_jax.checkpoint import Checkpoints
-from infusenet_jax.data import Clips, epoch_batches, sequential_batches
+from infusenet_jax.course import Course
+from infusenet_jax.data import Clips, sequential_batches
 from infusenet_jax.engine import TrainState
-from infusenet_jax.errors import Preempted, UserError
-from infusenet_jax.files import write_atomically
 from infusenet_jax.inputs import Inputs
-from infusenet_jax.network import Network, initial_state
+from infusenet_jax.network import Network
+from infusenet_jax.parallel import even_batch
 from infusenet_jax.protocol import Fold
+from infusenet_jax.stopping import Signals
 
-LOSSES = "losses.csv"
+
+class Lanes:
+  """The courses that are trained side by side, one in each lane.
+
+  There are as many lanes as the mesh has folds side by side.
+
+  Attributes:
+    courses: of each lane, None where nothing is left to do.
+    states: their train states, stacked; None before the first course.
+  """
+
+  def __init__(self, config: ConfigDict, network: Network, inputs: Inputs):
+    self.config, self.network, self.inputs = config, network, inputs
+    self.courses: list[Course | None] = [None] * network.mesh.shape["fold"]
+    self.states: TrainState | None = None
+
+  def running(self) -> Iterator[tuple[int, Course]]:
+    """The lanes that have a course, and their courses."""
+    return ((i, course) for i, course in enumerate(self.courses) if course is not None)
+
+  def begin(self, lane: int, course: Course) -> None:
+    """Puts a course, from where it was left, into a lane."""
+    state = course.begin(self.config, self.network, self.inputs)
+    if self.states is None:
+      self.states = self.network.slots.fill(state)
+    self.states = self.network.slots.put(self.states, lane, state)
+    self.courses[lane] = course
+
+  def step(self) -> None:
+    """One update of every course."""
+    drawn = [course and next(course.batches) for course in self.courses]
+    self.states = self.network.train_step(self.states, self.inputs.join(drawn))
+    for _, course in self.running():
+      course.step += 1
+
+  def check_finite(self, lane: int, clips: Clips) -> None:
+    """Raises UserError, with the state saved, where a step of a lane has failed."""
+    failed = int(self.network.slots.progress(self.states)[1][lane])
+    if failed >= 0:
+      self.save(lane)
+      raise self.courses[lane].not_finite(failed, clips)
+
+  def end_epoch(self, lane: int) -> None:
+    """Writes the epoch's mean loss, and a checkpoint if it is time for one."""
+    course = self.courses[lane]
+    loss_sum = float(self.network.slots.progress(self.states)[0][lane])
+    course.write_loss(loss_sum / course.epoch_steps)
+    if course.is_done or course.step % course.checkpoint_steps == 0:
+      self.save(lane)
+
+  def save(self, lane: int) -> None:
+    self.courses[lane].checkpoints.save(self.pick(lane))
+
+  def pick(self, lane: int) -> TrainState:
+    """The state of one lane, on all devices."""
+    return self.network.slots.pick(self.states, lane)
+
+  def end_course(self, lane: int) -> None:
+    """Empties a lane whose course has made its last step."""
+    course, self.courses[lane] = self.courses[lane], None
+    with contextlib.closing(course.checkpoints):
+      course.checkpoints.keep_newest()
+
+  def close(self) -> None:
+    """Waits until the checkpoints of all lanes are on disk."""
+    for _, course in self.running():
+      course.checkpoints.close()
+
+  def running_loss(self) -> str:
+    """Mean loss of the first course's epoch so far, for the bar."""
+    # This process's own device answers: the others may not be asking.
+    loss_sum = float(self.states.loss_sum.addressable_data(0)[0])
+    step = int(self.states.step.addressable_data(0)[0])
+    _, course = next(self.running())
+    steps = (step - 1) % course.epoch_steps + 1
+    return f"epoch {course.epoch}, loss {loss_sum / steps:.4f}"
 
 
-def train_fold(
+def train_folds(
   config: ConfigDict,
   network: Network,
   inputs: Inputs,
   clips: Clips,
-  fold: Fold,
-  seed: int,
-  folder: Path,
+  courses: list[Course],
   bar: tqdm,
-  stop: list[int],
-) -> TrainState:
-  """Trains one fold to its last epoch, from its newest checkpoint if it has one.
+  signals: Signals,
+  finish: Callable[[Course, TrainState], None],
+) -> None:
+  """Takes every course to its end, as many at once as the mesh has folds side by side.
+
+  `finish` is called with the state of each course that has made its last step.
 
   Raises:
-    UserError: a loss or gradient is not finite.
-    Preempted: `stop` holds SIGTERM; the state is saved.
-    KeyboardInterrupt: `stop` holds SIGINT; the state is saved.
+    UserError: a loss or gradient is not finite, or a checkpoint cannot be written.
+    Preempted: SIGTERM came; the states are saved.
+    KeyboardInterrupt: Ctrl-C came; the states are saved.
   """
-  numbers = np.flatnonzero(fold.train)
-  per_epoch = steps_per_epoch(config, fold)
+  waiting = deque(courses)
+  with contextlib.closing(Lanes(config, network, inputs)) as lanes:
+    for rounds in itertools.count():
+      for lane in range(len(lanes.courses)):
+        _next_course(lanes, lane, waiting, clips, bar, finish)
+      running = list(lanes.running())
+      if not running:
+        return
+      bar.set_description(", ".join(str(course) for _, course in running[:2]))
+      if signals.stop_before(rounds):
+        for lane, _ in running:
+          lanes.save(lane)
+        signals.stop(running[0][1].folder.parent)
+      lanes.step()
+      bar.update(len(running))
+      if not bar.disable and bar.n == bar.last_print_n:  # Drawn just now: rarely.
+        bar.set_postfix_str(lanes.running_loss(), refresh=False)
+      for lane, course in running:
+        if course.step % course.epoch_steps == 0:
+          lanes.check_finite(lane, clips)
+          lanes.end_epoch(lane)
 
-  def batches_of(epoch: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    # The order depends on nothing but these three, so resuming repeats it.
-    order = [seed, *fold.name.encode(), epoch]
-    return list(epoch_batches(numbers, config.train.batch_size, order))
 
-  def check_finite(state: TrainState) -> None:
-    if (failed := int(state.failed_step)) < 0:
+def _next_course(lanes, lane, waiting, clips, bar, finish) -> None:
+  """Ends the course of a lane if it is done, and begins the next that is not."""
+  while True:
+    course = lanes.courses[lane]
+    if course is not None:
+      if not course.is_done:
+        return
+      state = lanes.pick(lane)
+      lanes.end_course(lane)
+      finish(course, state)
+    if not waiting:
       return
-    checkpoints.save(state)
-    batch = batches_of(failed // per_epoch)[failed % per_epoch][0]
-    names = sorted({f"{clips.database[i]} {clips.clip[i]}" for i in batch})
-    raise UserError(
-      f"{folder}: loss or gradient of step {failed} (epoch {failed // per_epoch + 1}, "
-      f"clips {', '.join(names)}) is not finite; the state before it is saved there. "
-      "Lower config.train.learning_rate, and start in another --workdir"
-    )
-
-  def save_and_stop(state: TrainState) -> None:
-    checkpoints.save(state)
-    if signal.SIGINT in stop:
-      raise KeyboardInterrupt
-    raise Preempted(f"saved in {folder}; run the same command again to go on")
-
-  state = initial_state(config, network, seed)
-  with contextlib.closing(Checkpoints(folder / "checkpoints")) as checkpoints:
-    if (saved := checkpoints.restore(state)) is not None:
-      state = saved
-    check_finite(state)
-    done = int(state.step)
-    bar.total -= done
-    for epoch in range(done // per_epoch, config.train.epochs):
-      batches = batches_of(epoch)
-      for step in range(int(state.step) - epoch * per_epoch, per_epoch):
-        state = network.train_step(state, inputs.weighted(*batches[step]))
-        bar.update()
-        if bar.n == bar.last_print_n:  # Drawn just now: rarely.
-          loss = float(state.loss_sum) / (step + 1)
-          bar.set_postfix_str(f"epoch {epoch + 1}, loss {loss:.4f}", refresh=False)
-        if step + 1 < per_epoch and stop:
-          save_and_stop(state)
-      check_finite(state)
-      write_loss(folder / LOSSES, epoch + 1, float(state.loss_sum) / per_epoch)
-      state = state._replace(loss_sum=jnp.zeros_like(state.loss_sum))
-      if stop:
-        save_and_stop(state)
-      if (epoch + 1) % config.train.checkpoint_epochs == 0:
-        checkpoints.save(state)
-    checkpoints.save(state)
-    checkpoints.keep_newest()
-  return state
+    lanes.begin(lane, waiting.popleft())
+    lanes.check_finite(lane, clips)
+    bar.total -= lanes.courses[lane].step
 
 
 def predict(
@@ -102,7 +161,8 @@ def predict(
   """Logits (N, 12) of the fold's N test clips, from the heads that decide."""
   weights = (state.params, state.frozen, state.rest)
   rotations = network.rotate(*weights)
-  batches = sequential_batches(np.flatnonzero(fold.test), config.train.batch_size)
+  batch_size = even_batch(config.train.batch_size, network.mesh)
+  batches = sequential_batches(np.flatnonzero(fold.test), batch_size)
   parts = []
   for numbers, count in tqdm(
     list(batches), desc=f"testing on {fold.name}", delay=3, leave=False
@@ -113,38 +173,3 @@ def predict(
   if config.decide_by == "both" or len(logits) == 1:  # A baseline has one head.
     return logits.mean(0)
   return logits[("flow", "magnified").index(config.decide_by)]
-
-
-def write_loss(path: Path, epoch: int, loss: float) -> None:
-  """Appends epoch (from 1) and loss to a CSV, over what a killed run left there."""
-  rows = [["epoch", "loss"]]
-  if epoch > 1 and path.exists():
-    rows = list(csv.reader(path.read_text().splitlines()))[:epoch]
-  rows.append([str(epoch), repr(loss)])
-  write_atomically(path, "".join(",".join(row) + "\n" for row in rows))
-
-
-def steps_per_epoch(config: ConfigDict, fold: Fold) -> int:
-  """Updates in one pass over the fold's training clips."""
-  return -(-int(fold.train.sum()) // config.train.batch_size)
-
-
-@contextlib.contextmanager
-def catch_signals() -> Iterator[list[int]]:
-  """A list that SIGTERM (a machine's notice) and the first Ctrl-C are put into.
-
-  Training then saves and stops after the step at hand; a second Ctrl-C stops at once.
-  """
-  received: list[int] = []
-
-  def note(number: int, _) -> None:
-    if number == signal.SIGINT and number in received:
-      raise KeyboardInterrupt
-    received.append(number)
-
-  before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
-  try:
-    yield received
-  finally:
-    for number, handler in before.items():
-      signal.signal(number, handler)

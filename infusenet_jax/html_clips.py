@@ -1,12 +1,12 @@
 """The parts of report.html that show single clips: samples and worst mistakes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 import numpy as np
 
-from infusenet_jax.plots import flow_colours, frame_uri
+from infusenet_jax.plots import flow_colours, frame_uri, heat_colours
 from infusenet_jax.predictions import Predictions
 from infusenet_jax.protocol import AUS, DATABASES
 from infusenet_jax.report import subtitle
@@ -19,7 +19,8 @@ class Sample:
   """A clip to be shown.
 
   database, subject, clip: as in the predictions; onset, apex: (H, W, 3) uint8 RGB;
-  flow: (H, W, 2 or more) pixels, from onset to apex.
+  flow: (H, W, 2 or more) pixels, from onset to apex; maps: {name: (h, w), not
+  negative}, where the network looked.
   """
 
   database: str
@@ -28,6 +29,7 @@ class Sample:
   onset: np.ndarray
   apex: np.ndarray
   flow: np.ndarray
+  maps: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def samples_section(
@@ -57,10 +59,14 @@ def samples_section(
       f'{escape(sample.clip)}</span></h3><div class="images">{_images(sample)}</div>'
       f"{verdict}</article>"
     )
-  return (
-    "<p>In the flow, hue is direction and depth is length; white stands still.</p>"
-    f'<div class="samples">{"".join(cards)}</div>'
-  )
+  words = "In the flow, hue is direction and depth is length; white stands still."
+  if any(sample.maps for sample in samples):
+    words += (
+      " Over the apex: gates (mean over channels) after each infused stage, and the"
+      " saliency, |d logit / d input|, of the AUs shown; bright is the map's largest"
+      " value. The network is that of the fold that left the clip out."
+    )
+  return f'<p>{words}</p><div class="samples">{"".join(cards)}</div>'
 
 
 def _images(sample: Sample) -> str:
@@ -70,6 +76,9 @@ def _images(sample: Sample) -> str:
     ("apex", sample.apex),
     (f"flow, up to {longest:.1f} px", flow_colours(sample.flow)),
   ]
+  for name, values in sorted(sample.maps.items()):
+    name = f"{name}, up to {values.max():.2g}"
+    images.append((name, heat_colours(values, sample.apex)))
   return "".join(
     f'<figure><img alt="{escape(name)}" src="{frame_uri(image)}">'
     f"<figcaption>{escape(name)}</figcaption></figure>"

@@ -1,9 +1,11 @@
 """What the network is fed: clips on the device, everything constant computed once."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import grain
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -11,45 +13,123 @@ from tqdm import tqdm
 
 from infusenet_jax.data import FRAMES, Clips, sequential_batches
 from infusenet_jax.engine import Batch
-from infusenet_jax.parallel import fits_device, over_batch, replicated
+from infusenet_jax.parallel import (
+  fits_device,
+  over_batch,
+  over_folds_and_batch,
+  replicated,
+)
 
 _log = logging.getLogger(__name__)
 
 
+# A fold's schedule: step -> clip numbers (B,) and their weights (B,).
+Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+
 @dataclass(frozen=True)
-class Inputs:
-  """All clips, on the devices or in host memory: `take(numbers (B,))` is a batch.
+class Resident:
+  """All clips (N, ...) on every device; a batch is an index into them."""
 
-  Batches are split over the devices of `mesh`.
-  """
-
-  take: Callable[[np.ndarray], Batch]
+  arrays: Batch
+  gather: Callable[[Batch, np.ndarray], Batch]
+  gather_folds: Callable[[Batch, np.ndarray], Batch]
   mesh: Mesh
 
-  def weighted(self, numbers: np.ndarray, weights: np.ndarray) -> Batch:
-    """A batch for training, with the clips' `weights` (B,)."""
-    return self.take(numbers) | put_batch({"weights": weights}, self.mesh)
+  def take(self, numbers: np.ndarray) -> Batch:
+    """The clips `numbers` (B,), split over all devices."""
+    return self.gather(self.arrays, numbers)
+
+  def stream(self, draw: Draw, start: int, stop: int) -> Iterator[Any]:
+    """What `join` needs of one fold, for its steps from `start` to `stop`."""
+    return map(draw, range(start, stop))
+
+  def join(self, drawn: Sequence[Any]) -> Batch:
+    """A batch (F, B, ...) of what each fold's stream gave; None sits the step out."""
+    like = next(batch for batch in drawn if batch is not None)
+    idle = tuple(np.zeros_like(part) for part in like)
+    numbers, weights = map(np.stack, zip(*(b or idle for b in drawn), strict=True))
+    split = over_folds_and_batch(self.mesh)
+    weights = jax.make_array_from_callback(weights.shape, split, weights.__getitem__)
+    return self.gather_folds(self.arrays, numbers) | {"weights": weights}
 
 
-def make_inputs(arrays: dict[str, np.ndarray], mesh: Mesh) -> Inputs:
+@dataclass(frozen=True)
+class Streamed:
+  """All clips (N, ...) in host memory; Grain's threads read what comes next.
+
+  The same methods as `Resident`. A process reads only the rows that its own devices
+  need. A stream can be read from any step on, so that the step in the train state is
+  all that a checkpoint holds of it.
+  """
+
+  arrays: dict[str, np.ndarray]
+  batch_size: int
+  mesh: Mesh
+
+  def take(self, numbers: np.ndarray) -> Batch:
+    return put_batch({name: a[numbers] for name, a in self.arrays.items()}, self.mesh)
+
+  def stream(self, draw: Draw, start: int, stop: int) -> Iterator[Any]:
+    rows = self._own_rows()
+
+    def read(step: int) -> Batch:
+      numbers, weights = draw(step)
+      batch = {name: array[numbers[rows]] for name, array in self.arrays.items()}
+      return batch | {"weights": weights[rows]}
+
+    threads = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
+    return iter(grain.MapDataset.range(start, stop).map(read).to_iter_dataset(threads))
+
+  def join(self, drawn: Sequence[Any]) -> Batch:
+    own, split = self._own_rows(), over_folds_and_batch(self.mesh)
+    rows = {name: (a.shape[1:], a.dtype) for name, a in self.arrays.items()}
+    batch = {}
+    for name, (shape, dtype) in (rows | {"weights": ((), np.float32)}).items():
+
+      def part(index, name=name, shape=shape, dtype=dtype):
+        first, last, _ = index[1].indices(self.batch_size)
+        fold = drawn[index[0].start or 0]
+        if fold is None:
+          return np.zeros((1, last - first, *shape), dtype)
+        return fold[name][None, first - own.start : last - own.start]
+
+      whole = (len(drawn), self.batch_size, *shape)
+      batch[name] = jax.make_array_from_callback(whole, split, part)
+    return batch
+
+  def _own_rows(self) -> slice:
+    """The part of a fold's batch that lies on this process's devices."""
+    here = jax.process_index()
+    columns = [
+      column
+      for (_, column), device in np.ndenumerate(self.mesh.devices)
+      if device.process_index == here
+    ]
+    each = self.batch_size // self.mesh.shape["data"]
+    return slice(min(columns) * each, (max(columns) + 1) * each)
+
+
+Inputs = Resident | Streamed
+
+
+def make_inputs(arrays: dict[str, np.ndarray], batch_size: int, mesh: Mesh) -> Inputs:
   """Puts `arrays` (each (N, ...)) on the devices, where they fit."""
   size = sum(array.nbytes for array in arrays.values())
-  whole, split = replicated(mesh), over_batch(mesh)
   if not fits_device(size):
     _log.info("clips stay in host memory: %.1f GB do not fit the device", size / 1e9)
-
-    def read(numbers: np.ndarray) -> Batch:
-      return put_batch({name: a[numbers] for name, a in arrays.items()}, mesh)
-
-    return Inputs(read, mesh)
+    return Streamed(arrays, batch_size, mesh)
   _log.info("clips on the device: %.2f GB", size / 1e9)
-  arrays = jax.device_put(arrays, whole)
-  take = jax.jit(
-    lambda arrays, numbers: {name: array[numbers] for name, array in arrays.items()},
-    in_shardings=(whole, whole),
-    out_shardings=split,
+  whole = replicated(mesh)
+
+  def gather(arrays: Batch, numbers: jax.Array) -> Batch:
+    return {name: array[numbers] for name, array in arrays.items()}
+
+  one, several = (
+    jax.jit(gather, in_shardings=(whole, whole), out_shardings=split)
+    for split in (over_batch(mesh), over_folds_and_batch(mesh))
   )
-  return Inputs(lambda numbers: take(arrays, numbers), mesh)
+  return Resident(jax.device_put(arrays, whole), one, several, mesh)
 
 
 def magnifier_arrays(
@@ -62,14 +142,16 @@ def magnifier_arrays(
 ) -> dict[str, np.ndarray]:
   """What the magnified branch sees of each clip.
 
-  With a frozen magnifier these are its latents, computed here once instead of once
-  per epoch; with a trained one, or where the latents take more than half of the
-  device's memory, the frames themselves. `magnify` computes the latents of a batch
-  of frames.
+  With a frozen magnifier these are its latents (or what else `magnify` makes of a
+  batch of frames), computed here once instead of once per epoch; with a trained one,
+  or where they take more than half of the device's memory, the frames themselves.
   """
   frames = {name: getattr(clips, name) for name in FRAMES}
-  latents_bytes = len(clips) * (clips.onset.shape[1] // 4) ** 2 * 64 * 4
-  if not frozen_magnifier or not fits_device(latents_bytes + clips.flow.nbytes):
+  shape = (batch_size, *clips.onset.shape[1:])
+  like = dict.fromkeys(FRAMES, jax.ShapeDtypeStruct(shape, np.uint8))
+  magnified = jax.eval_shape(magnify, like)
+  magnified_bytes = len(clips) * magnified.size // batch_size * magnified.dtype.itemsize
+  if not frozen_magnifier or not fits_device(magnified_bytes + clips.flow.nbytes):
     _log.info("magnified latents are computed in every step")
     return frames
   parts = []

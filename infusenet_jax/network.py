@@ -17,15 +17,17 @@ from infusenet_jax import engine
 from infusenet_jax.data import FRAMES
 from infusenet_jax.engine import Batch, TrainState
 from infusenet_jax.errors import UserError
-from infusenet_jax.inputs import put_batch
 from infusenet_jax.models import weights
 from infusenet_jax.models.baselines import BASELINES
-from infusenet_jax.models.infusenet import INFUSIONS, InfuseNet
+from infusenet_jax.models.branches import BRANCHES
+from infusenet_jax.models.infusenet import INFUSIONS, PLACES, InfuseNet
 from infusenet_jax.models.infusion import GATES
-from infusenet_jax.models.magnifier import LATENT_CHANNELS
+from infusenet_jax.models.magnified import MAGNIFIED, MagnifiedInput
+from infusenet_jax.parallel import over_folds_and_batch
 from infusenet_jax.protocol import AUS, DATABASES
 
 DECISIONS = ("both", "flow", "magnified")
+FLOW_ONLY = (*BASELINES, "flow_branch")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Network:
   mesh: Mesh
   draw: Callable[[jax.Array], tuple[nnx.State, nnx.State, nnx.State]]
   train_step: Callable[[TrainState, Batch], TrainState]
+  slots: engine.Slots
   magnify: Callable[..., jax.Array]
   rotate: Callable[..., Any]
   eval_step: Callable[..., jax.Array]
@@ -50,16 +53,19 @@ def check_config(config: ConfigDict) -> None:
   """
   model, train = config.model, config.train
   choices = (
-    ("config.model.name", model.name, ("infusenet", *BASELINES)),
+    ("config.model.name", model.name, ("infusenet", *BASELINES, *BRANCHES)),
     ("config.model.infusion", model.infusion, INFUSIONS),
     ("config.model.gate", model.gate, GATES),
+    ("config.model.infused", model.infused, range(PLACES + 1)),
+    ("config.model.magnified", model.magnified, MAGNIFIED),
     ("config.decide_by", config.decide_by, DECISIONS),
     ("config.protocol", config.protocol, ("cd6me", "loso")),
     ("config.dtype", config.dtype, ("auto", "float32", "bfloat16")),
   )
   for field, found, allowed in choices:
     if found not in allowed:
-      raise UserError(f"{field} is {found!r}; expected one of {', '.join(allowed)}")
+      expected = ", ".join(map(str, allowed))
+      raise UserError(f"{field} is {found!r}; expected one of {expected}")
   if fold_names(config) == []:
     raise UserError(
       f"config.folds is {config.folds!r}; expected 'all' or some of "
@@ -86,6 +92,13 @@ def check_config(config: ConfigDict) -> None:
       raise UserError(f"{field} is {found}; expected a number above 0")
   if model.width % 2:
     raise UserError(f"config.model.width is {model.width}; expected an even number")
+  if model.amp <= 1:
+    raise UserError(f"config.model.amp is {model.amp}; expected a factor above 1")
+  if model.resnet_weights and model.name != "infusenet":
+    raise UserError(
+      f"config.model.resnet_weights is {model.resnet_weights!r}, but {model.name} "
+      "starts from no file; leave it empty"
+    )
   if train.l2 < 0:
     raise UserError(f"config.train.l2 is {train.l2}; expected 0 or more")
   seeds = config.seeds
@@ -126,15 +139,29 @@ def build_network(config: ConfigDict, mesh: Mesh) -> Network:
       )[1:]
     ),
     train_step=engine.make_train_step(graph, optimizer, mesh),
+    slots=engine.make_slots(mesh),
     magnify=engine.make_magnify(graph, mesh),
-    rotate=engine.make_rotate(graph, mesh) if sees_frames(config) else lambda *_: None,
+    rotate=engine.make_rotate(graph, mesh) if infuses(config) else lambda *_: None,
     eval_step=engine.make_eval_step(graph, mesh),
   )
 
 
-def sees_frames(config: ConfigDict) -> bool:
-  """Whether the model looks at more than the flow: the baselines do not."""
+def infuses(config: ConfigDict) -> bool:
+  """Whether the model is InfuseNet, which has rotations and two heads."""
   return config.model.name == "infusenet"
+
+
+def sees_frames(config: ConfigDict) -> bool:
+  """Whether the model looks at more than the flow."""
+  return magnified_input(config) is not None
+
+
+def magnified_input(config: ConfigDict) -> MagnifiedInput | None:
+  """What the model sees of the frames; None where it looks at the flow alone."""
+  fields = config.model
+  if fields.name in FLOW_ONLY:
+    return None
+  return MagnifiedInput(fields.magnified, fields.window_apex, fields.amp)
 
 
 def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState:
@@ -145,10 +172,10 @@ def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState
   """
   fields = config.model
   model = nnx.merge(network.graph, *network.draw(jax.random.key(seed)))
-  if sees_frames(config) and fields.resnet_weights:
+  if fields.resnet_weights:
     weights.load_resnet(model, fields.resnet_weights)
   if sees_frames(config) and fields.magnifier_weights:
-    weights.load_magnifier(model, fields.magnifier_weights)
+    weights.load_magnifier(model.magnifier, fields.magnifier_weights)
   _, params, frozen, rest = engine.split_model(model, config.train.magnifier)
   return engine.new_state(params, frozen, rest, network.optimizer, network.mesh)
 
@@ -165,15 +192,19 @@ def seconds_per_step(config: ConfigDict, network: Network) -> float:
   shapes = (jax.eval_shape(network.draw, jax.random.key(0)), batch_shapes(config))
   weights, batch = jax.tree.map(_zeros, shapes)
   state = engine.new_state(*weights, network.optimizer, network.mesh)
-  batch = put_batch(batch, network.mesh)
-  step = network.train_step.lower(state, batch).compile()
-  # A first step may be slow to start; where that is quick to see, time a second one.
-  for _ in range(2):
-    start = time.monotonic()
-    state = jax.block_until_ready(step(state, batch))
-    if (seconds := time.monotonic() - start) > 5:
-      break
-  return seconds
+  states = network.slots.fill(state)
+  split = over_folds_and_batch(network.mesh)
+  folds = network.mesh.shape["fold"]
+  batch = {
+    name: jax.make_array_from_callback(
+      (folds, *part.shape), split, lambda index, part=part: part[None][0:1, index[1]]
+    )
+    for name, part in batch.items()
+  }
+  states = jax.block_until_ready(network.train_step(states, batch))
+  start = time.monotonic()
+  jax.block_until_ready(network.train_step(states, batch))
+  return time.monotonic() - start
 
 
 def _zeros(like: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:
@@ -190,11 +221,11 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     "labels": ((len(AUS),), jnp.uint8),
     "weights": ((), jnp.float32),
   }
-  if sees_frames(config) and config.train.magnifier:
+  seen = magnified_input(config)
+  if seen and config.train.magnifier:
     shapes |= dict.fromkeys(FRAMES, ((size, size, 3), jnp.uint8))
-  elif sees_frames(config):
-    latents = (size // 4, size // 4, 2 * LATENT_CHANNELS)
-    shapes["latents"] = (latents, compute_dtype(config.dtype))
+  elif seen:
+    shapes["latents"] = (seen.shape(size), compute_dtype(config.dtype))
   return {
     name: jax.ShapeDtypeStruct((count, *shape), dtype)
     for name, (shape, dtype) in shapes.items()
@@ -202,15 +233,14 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def _create_model(config: ConfigDict, rngs: nnx.Rngs) -> nnx.Module:
-  fields = config.model
-  if fields.name in BASELINES:
-    return BASELINES[fields.name](len(AUS), rngs=rngs)
-  return InfuseNet(
-    num_aus=len(AUS),
-    infusion=fields.infusion,
-    gate=fields.gate,
-    width=fields.width,
-    amp=fields.amp,
-    dtype=compute_dtype(config.dtype),
-    rngs=rngs,
-  )
+  fields, name = config.model, config.model.name
+  if name in BASELINES and name != "resnet18":
+    return BASELINES[name](len(AUS), rngs=rngs)
+  how = {"width": fields.width, "dtype": compute_dtype(config.dtype), "rngs": rngs}
+  if name in FLOW_ONLY:
+    return (BASELINES | BRANCHES)[name](len(AUS), **how)
+  how |= {key: fields[key] for key in ("magnified", "window_apex", "amp")}
+  if name in BRANCHES:
+    return BRANCHES[name](len(AUS), **how)
+  how |= {key: fields[key] for key in ("infusion", "gate", "infused", "rescale")}
+  return InfuseNet(len(AUS), **how)

@@ -115,6 +115,19 @@ def flow_colours(flow: np.ndarray) -> np.ndarray:
   return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
+def heat_colours(values: np.ndarray, frame: np.ndarray) -> np.ndarray:
+  """A map (h, w), not negative, over a frame (H, W, 3) uint8 RGB, shaped alike.
+
+  Black is 0, pale yellow the map's largest value; the frame shows through in grey.
+  """
+  values = values / max(float(values.max()), 1e-30)
+  height, width = frame.shape[:2]
+  heat = np.clip(cv2.resize(values.astype(np.float32), (width, height)), 0, 1)
+  heat = cv2.applyColorMap(np.uint8(255 * heat), cv2.COLORMAP_INFERNO)
+  grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None]
+  return np.uint8(0.65 * heat[..., ::-1] + 0.35 * grey)
+
+
 def _round_step(least: float) -> float:
   """The smallest of 1, 2, 2.5, 5 and 10 times a power of ten that is not below."""
   power = 10.0 ** np.floor(np.log10(max(least, 1e-9)))

@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from infusenet_jax.data import Clips
-from infusenet_jax.html_clips import Sample
 from infusenet_jax.html_report import read_curve, write_report
-from infusenet_jax.network import sees_frames
+from infusenet_jax.network import infuses
 from infusenet_jax.predictions import Predictions, read_predictions, write_predictions
 from infusenet_jax.report import format_tables, write_tables
+from infusenet_jax.samples import read_samples
 from infusenet_jax.tables import cd6me_tables
 from infusenet_jax.workdir import fold_folder, versions
 
 LAST_WRITTEN = "results.md"
-SAMPLES = 6
 
 
 def results_exist(workdir: Path) -> bool:
@@ -39,7 +37,7 @@ def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> None:
     tables=tables,
     predictions=predictions,
     curves=curves,
-    samples=_samples(clips),
+    samples=read_samples(config, workdir, clips),
     **about,
   )
   write_tables(workdir, tables, seed=config.seeds[0], **about)
@@ -59,24 +57,5 @@ def _fold_predictions(workdir: Path) -> Predictions:
 
 
 def _title(config: ConfigDict, predictions: Predictions) -> dict:
-  title = f"InfuseNet, {config.name}" if sees_frames(config) else config.name
+  title = f"InfuseNet, {config.name}" if infuses(config) else config.name
   return {"title": title, "simulated": predictions.simulated}
-
-
-def _samples(clips: Clips) -> list[Sample]:
-  """One clip of each database, the first that shows several AUs."""
-  chosen = []
-  for key in dict.fromkeys(clips.database):
-    mine = np.flatnonzero(clips.database == key)
-    i = mine[np.argmax(clips.labels[mine].sum(1))]
-    chosen.append(
-      Sample(
-        database=key,
-        subject=clips.subject[i],
-        clip=clips.clip[i],
-        onset=clips.onset[i],
-        apex=clips.apex[i],
-        flow=clips.flow_in_pixels(i),
-      )
-    )
-  return chosen[:SAMPLES]

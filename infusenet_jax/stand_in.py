@@ -42,26 +42,34 @@ def records_folder(config: ConfigDict) -> Path:
     simulated.scale,
     simulated.labels,
   )
-  databases, records = (
-    Path(simulated.dir) / name
-    for name in ("databases", f"records-{config.record_size}")
-  )
-  _data_prep(
-    "simulate",
-    f"--out={databases}",
+  return simulated_records(
+    Path(simulated.dir),
+    config.record_size,
     f"--scale={simulated.scale}",
     f"--seed={simulated.seed}",
     f"--labels={simulated.labels}",
     f"--nuisance={simulated.nuisance}",
-    "--frames=key",
   )
+
+
+def simulated_records(folder: Path, size: int, *flags: str) -> Path:
+  """Records of `size` px of the databases that `simulate` makes with these flags.
+
+  They come to lie in FOLDER/databases and FOLDER/records-SIZE; what is there already
+  is used again.
+
+  Raises:
+    UserError: `folder` holds others, or they could not be made.
+  """
+  databases, records = folder / "databases", folder / f"records-{size}"
+  _data_prep(folder, "simulate", f"--out={databases}", "--frames=key", *flags)
   _data_prep(
-    "build", f"--root={databases}", f"--out={records}", f"--size={config.record_size}"
+    folder, "build", f"--root={databases}", f"--out={records}", f"--size={size}"
   )
   return records
 
 
-def _data_prep(command: str, *arguments: str) -> None:
+def _data_prep(folder: Path, command: str, *arguments: str) -> None:
   line = [sys.executable, "-m", "data_prep", command, *arguments]
   with subprocess.Popen(line) as process:
     try:
@@ -73,10 +81,9 @@ def _data_prep(command: str, *arguments: str) -> None:
     raise KeyboardInterrupt
   if status not in (0, 1):  # 1: built, with problems that it has listed.
     raise UserError(
-      f"simulated databases could not be made in config.simulated.dir: `python -m "
-      f"data_prep {command}` ended with status {status} and the message above; "
-      "config.simulated and config.record_size are its settings, another "
-      "config.simulated.dir starts afresh"
+      f"simulated databases could not be made in {folder}: `python -m data_prep "
+      f"{command}` ended with status {status} and the message above; config.simulated "
+      "and config.record_size are its settings, another folder starts afresh"
     )
 
 

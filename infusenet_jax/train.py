@@ -7,9 +7,10 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from infusenet_jax.course import Course
 from infusenet_jax.data import Clips, load_clips, records_identity
 from infusenet_jax.engine import TrainState
-from infusenet_jax.fold import catch_signals, predict, steps_per_epoch, train_fold
+from infusenet_jax.fold import predict, train_folds
 from infusenet_jax.inputs import magnifier_arrays, make_inputs
 from infusenet_jax.network import (
   Network,
@@ -20,11 +21,13 @@ from infusenet_jax.network import (
   seconds_per_step,
   sees_frames,
 )
-from infusenet_jax.parallel import data_mesh
+from infusenet_jax.parallel import device_mesh, first_makes, is_main, wait_for_all
 from infusenet_jax.predictions import Predictions, write_predictions
 from infusenet_jax.protocol import Fold, folds
 from infusenet_jax.results import print_results, results_exist, write_results
+from infusenet_jax.samples import save_maps
 from infusenet_jax.stand_in import clips_expected, records_folder
+from infusenet_jax.stopping import catch_signals
 from infusenet_jax.workdir import claim, fold_folder, keep_config
 
 _log = logging.getLogger(__name__)
@@ -43,42 +46,50 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     Preempted: SIGTERM came; the state is saved. After Ctrl-C it is too.
   """
   check_config(config)
-  mesh = data_mesh(config.train.batch_size)
+  mesh = device_mesh(config.train.batch_size, **config.mesh)
   with claim(workdir, config) as workdir:
     if results_exist(workdir):
       _log.info("%s holds this run, finished; here are its tables again", workdir)
-      print_results(config, workdir)
+      if is_main():
+        print_results(config, workdir)
       return
     _log.info("compiling the network, which usually takes 10 to 60 s")
     network = build_network(config, mesh)
     say_time_needed(config, network, workdir)
 
     state = initial_state(config, network, config.seeds[0])
-    data_dir = records_folder(config)
+    data_dir = first_makes(lambda: records_folder(config))
     clips = load_clips(data_dir, config.image_size)
     every = folds(config.protocol, clips.database, clips.subject, fold_names(config))
+    keep_config(workdir, config, records_identity(data_dir))
     todo = [
-      (seed, fold)
+      (fold, seed, fold_folder(workdir, seed, fold.name))
       for seed in config.seeds
       for fold in every
-      if not (fold_folder(workdir, seed, fold.name) / PREDICTIONS).exists()
     ]
-    keep_config(workdir, config, records_identity(data_dir))
+    todo = [job for job in todo if not (job[-1] / PREDICTIONS).exists()]
+    wait_for_all("what is to do is known")
     if todo:
-      inputs = make_inputs(input_arrays(config, network, state, clips), mesh)
-    steps = sum(steps_per_epoch(config, fold) for _, fold in todo) * config.train.epochs
-    bar = tqdm(total=steps, unit="step", mininterval=1, miniters=1)
-    with bar, catch_signals() as stop:
-      for seed, fold in todo:
-        bar.set_description(f"seed {seed}, leaving out {fold.name}")
-        folder = fold_folder(workdir, seed, fold.name)
-        state = train_fold(
-          config, network, inputs, clips, fold, seed, folder, bar, stop
-        )
-        logits = predict(config, network, state, inputs, fold)
-        save_predictions(folder / PREDICTIONS, clips, fold, seed, logits)
-    write_results(config, workdir, clips)
-    print_results(config, workdir)
+      arrays = input_arrays(config, network, state, clips)
+      inputs = make_inputs(arrays, config.train.batch_size, mesh)
+      courses = [Course(config, *job) for job in todo]
+      steps = sum(course.steps for course in courses)
+
+      def test(course: Course, state: TrainState) -> None:
+        logits = predict(config, network, state, inputs, course.fold)
+        save_maps(config, network, inputs, clips, course, state)
+        if is_main():
+          path = course.folder / PREDICTIONS
+          save_predictions(path, clips, course.fold, course.seed, logits)
+
+      bar = tqdm(
+        total=steps, unit="step", mininterval=1, miniters=1, disable=not is_main()
+      )
+      with bar, catch_signals() as signals:
+        train_folds(config, network, inputs, clips, courses, bar, signals, test)
+    if is_main():
+      write_results(config, workdir, clips)
+      print_results(config, workdir)
 
 
 def input_arrays(

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.errors import UserError
 from infusenet_jax.files import write_atomically
+from infusenet_jax.parallel import is_main, wait_for_all
 
 _log = logging.getLogger(__name__)
 
@@ -38,11 +39,17 @@ _PACKAGES = (
 def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
   """Holds `workdir` for one run of `config`, new there or begun there before.
 
+  Of several processes the first one holds it for all.
+
   Raises:
     UserError: where another run is in it, or it holds another run's config, or it
       cannot be written.
   """
   folder = Path(workdir).absolute()
+  if not is_main():
+    wait_for_all("the workdir is claimed")
+    yield folder
+    return
   try:
     folder.mkdir(parents=True, exist_ok=True)
     lock = (folder / ".lock").open("a")
@@ -61,6 +68,7 @@ def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
     except OSError as error:
       _log.warning("%s cannot be locked (%s)", folder, error.strerror)
     _check_config(folder / CONFIG, config)
+    wait_for_all("the workdir is claimed")
     yield folder
 
 
@@ -70,6 +78,8 @@ def keep_config(workdir: Path, config: ConfigDict, records: dict[str, str]) -> N
   Raises:
     UserError: the run in `workdir` began with other `records`.
   """
+  if not is_main():
+    return
   path = workdir / RECORDS
   if path.exists() and (before := json.loads(path.read_text())) != records:
     keys = sorted(before.keys() | records.keys())

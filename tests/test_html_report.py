@@ -10,7 +10,7 @@ import pytest
 from infusenet_jax.errors import UserError
 from infusenet_jax.html_clips import Sample
 from infusenet_jax.html_report import read_curve, write_report
-from infusenet_jax.plots import Curve, flow_colours, frame_uri
+from infusenet_jax.plots import Curve, flow_colours, frame_uri, heat_colours
 from infusenet_jax.predictions import Predictions
 from infusenet_jax.tables import cd6me_tables
 
@@ -68,6 +68,7 @@ def write_page(path, *, simulated=True, seeds=(45, 46), text=EVIL, perfect=False
   )
   frame = np.full((32, 32, 3), 120, np.uint8)
   flow = np.random.default_rng(0).normal(size=(32, 32, 3)).astype(np.float32)
+  maps = {name: np.eye(7, dtype=np.float32) for name in ("gate 1", f"saliency {text}")}
   write_report(
     path,
     title=f"InfuseNet {text}",
@@ -80,7 +81,7 @@ def write_page(path, *, simulated=True, seeds=(45, 46), text=EVIL, perfect=False
       for fold in ("casme2", f"samm/{text}", "unheard-of")
     ],
     samples=[
-      Sample("casme2", text, clip[0], frame, frame, flow),
+      Sample("casme2", text, clip[0], frame, frame, flow, maps),
       Sample("samm", text, "not predicted", frame, frame, np.zeros_like(flow)),
     ],
     config={"name": text, "epochs": 2},
@@ -114,7 +115,7 @@ def test_the_page_holds_every_part(tmp_path):
     "Worst mistakes",
     "Config and versions",
   ]
-  assert page.tags.count("img") == 3 + 3
+  assert page.tags.count("img") == 3 + 2 + 3
   assert page.tags.count("svg") == 2 + 3
   assert page.tags.count("polyline") == 6
   assert any('"epochs": 2' in text for text in page.all_of("pre"))
@@ -172,6 +173,16 @@ def test_flow_has_a_colour_per_direction_and_none_at_rest():
   (red, cyan) = flow_colours(flow)[0].astype(int)
   assert (still == 255).all()
   assert red[0] > red[2] and cyan[2] > cyan[0]
+
+
+def test_heat_is_brightest_where_the_map_is_largest():
+  values = np.zeros((4, 4), np.float32)
+  values[0, 0] = 0.2
+  heat = heat_colours(values, np.full((16, 16, 3), 60, np.uint8)).astype(int).sum(-1)
+  assert heat.shape == (16, 16)
+  assert heat[0, 0] == heat.max() > 2 * heat[8, 8] and heat[8, 8] == heat.min()
+  blank = heat_colours(0 * values, np.zeros((16, 16, 3), np.uint8))
+  assert blank.max() < 20
 
 
 def test_frames_keep_their_colours():

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from infusenet_jax import train
 from infusenet_jax.errors import Preempted, UserError
 from infusenet_jax.network import Network, build_network
-from infusenet_jax.parallel import data_mesh
+from infusenet_jax.parallel import device_mesh
 from infusenet_jax.workdir import claim, keep_config
 from tests.conftest import make_clips
 
@@ -21,7 +21,7 @@ from tests.conftest import make_clips
 @functools.cache
 def _build(text: str) -> Network:
   config = ConfigDict(json.loads(text))
-  return build_network(config, data_mesh(config.train.batch_size))
+  return build_network(config, device_mesh(config.train.batch_size))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
 
     def step(state, batch):
       steps.append(1)
-      if len(steps) in (2, 4, 9, 16):  # 4 and 16 end an epoch.
+      if len(steps) in (2, 4, 9, 12):  # 4 and 12 end an epoch.
         os.kill(os.getpid(), signal.SIGTERM)
       return network.train_step(state, batch)
 

@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from infusenet_jax.models import resnet
+from infusenet_jax.models import lowering
+from infusenet_jax.models.branches import FlowBranch
 from infusenet_jax.models.resnet import BatchNorm
 
 # PyTorch's default: U(-b, b) with b = 1 / sqrt(fan in).
 _uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-Conv = partial(nnx.Conv, kernel_init=_uniform)
+Conv = partial(nnx.Conv, kernel_init=_uniform, conv_general_dilated=lowering.conv)
 Linear = partial(nnx.Linear, kernel_init=_uniform)
 
 
@@ -35,12 +36,12 @@ class SSSNet(nnx.Module):
     self.features = nnx.Sequential(
       Conv(3, 32, (5, 5), padding="VALID", rngs=rngs),
       nnx.relu,
-      partial(nnx.max_pool, window_shape=(3, 3), strides=(3, 3)),
+      partial(lowering.max_pool, window=3, stride=3, padding=0),
       BatchNorm(32, rngs=rngs),
       channels(),
       Conv(32, 64, (3, 3), padding="VALID", rngs=rngs),
       nnx.relu,
-      partial(nnx.max_pool, window_shape=(2, 2), strides=(2, 2)),
+      partial(lowering.max_pool, window=2, stride=2, padding=0),
       BatchNorm(64, rngs=rngs),
       channels(),
     )
@@ -69,9 +70,7 @@ class STSTNet(nnx.Module):
         Conv(3, filters, (3, 3), padding=2, rngs=rngs),
         nnx.relu,
         BatchNorm(filters, rngs=rngs),
-        partial(
-          nnx.max_pool, window_shape=(3, 3), strides=(3, 3), padding=((1, 1), (1, 1))
-        ),
+        partial(lowering.max_pool, window=3, stride=3, padding=1),
         nnx.Dropout(0.5, rngs=rngs),
       )
       for filters in (3, 5, 8)
@@ -94,7 +93,7 @@ class OffApexNet(nnx.Module):
   size = 28
 
   def __init__(self, num_aus: int = 12, *, rngs: nnx.Rngs):
-    pool = partial(nnx.max_pool, window_shape=(2, 2), strides=(2, 2))
+    pool = partial(lowering.max_pool, window=2, stride=2, padding=0)
     self.streams = nnx.List(
       nnx.Sequential(
         Conv(1, 6, (3, 3), padding=1, rngs=rngs),
@@ -122,21 +121,16 @@ class OffApexNet(nnx.Module):
     return self.head(jnp.concatenate(features, axis=-1))
 
 
-class FlowResNet18(nnx.Module):
-  """ResNet-18 (He et al. 2016) on the flow image, at 112 px."""
+class FlowResNet18(FlowBranch):
+  """ResNet-18 (He et al. 2016) on the flow image at 112 px, or what there is of them.
+
+  Its arguments are those of `FlowBranch`.
+  """
 
   size = 112
 
-  def __init__(self, num_aus: int = 12, *, width: int = 64, rngs: nnx.Rngs):
-    self.stem = resnet.Stem(width, rngs=rngs)
-    self.stages = resnet.stages(width, width, rngs=rngs)
-    self.head = Linear(8 * width, num_aus, rngs=rngs)
-
   def __call__(self, flow: jax.Array) -> jax.Array:
-    x = self.stem(_resized(flow, self.size))
-    for stage in self.stages:
-      x = stage(x)
-    return self.head(x.mean(axis=(1, 2)))
+    return super().__call__(_resized(flow, min(self.size, flow.shape[1])))
 
 
 BASELINES = {

@@ -7,18 +7,20 @@ prediction of a clip independent of its batch.
 """
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
-from infusenet_jax.models import lowering, resnet
+from infusenet_jax.models import resnet
 from infusenet_jax.models.infusion import (
   FlowContextGate,
+  NoInfusion,
   PublishedInfusion,
   UnitaryInfusion,
 )
-from infusenet_jax.models.magnifier import LATENT_CHANNELS, Magnifier
+from infusenet_jax.models.magnified import MagnifiedInput
+from infusenet_jax.models.magnifier import Magnifier
 
 INFUSIONS = ("unitary", "published")
+PLACES = 5
 
 
 class InfuseNet(nnx.Module):
@@ -33,13 +35,20 @@ class InfuseNet(nnx.Module):
     num_aus: outputs A, one per action unit.
     infusion: "unitary" or "published".
     gate: "clip" or "batch", what the gate's minimum and maximum are taken over.
+    infused: in how many of the five places infusion acts: stage 1, 2, 3, 4, pooled.
+      In the others the magnified features pass through.
+    rescale: batch-normalises the pooled infused features. Five gates in a row leave
+      them far smaller than the flow features that share their head; the published
+      network has nothing against that.
+    magnified, window_apex, amp: what the magnified branch sees, as in
+      `MagnifiedInput`; the published network magnifies tenfold and sees the latents
+      of both apexes.
     width: channels of stage 1, even; 64 is ResNet-18.
-    amp: magnification factor.
     dtype: of the computation; parameters, statistics and logits stay float32.
     rngs: initialises the parameters.
 
   Raises:
-    ValueError: infusion or gate is none of the above.
+    ValueError: infusion, gate or magnified is none of the above.
   """
 
   def __init__(
@@ -48,8 +57,12 @@ class InfuseNet(nnx.Module):
     *,
     infusion: str = "unitary",
     gate: str = "clip",
-    width: int = 64,
+    infused: int = PLACES,
+    rescale: bool = False,
+    magnified: str = "latents",
+    window_apex: bool = True,
     amp: float = 10.0,
+    width: int = 64,
     dtype=None,
     rngs: nnx.Rngs,
   ):
@@ -57,26 +70,19 @@ class InfuseNet(nnx.Module):
       raise ValueError(
         f"infusion is {infusion!r}, expected one of {', '.join(INFUSIONS)}"
       )
-    self.amp = amp
+    self.magnified = MagnifiedInput(magnified, window_apex, amp)
     self.magnifier = Magnifier(dtype=dtype, rngs=rngs)
     self.flow_stem = resnet.Stem(width, dtype=dtype, rngs=rngs)
     self.flow_stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
-    self.magnified_stages = resnet.stages(
-      2 * LATENT_CHANNELS, width, dtype=dtype, rngs=rngs
-    )
+    self.magnified_stem, channels = self.magnified.stem(width, dtype=dtype, rngs=rngs)
+    self.magnified_stages = resnet.stages(channels, width, dtype=dtype, rngs=rngs)
     self.gate = FlowContextGate(over=gate)
     self.infusions = nnx.List(
-      UnitaryInfusion(width * scale) if infusion == "unitary" else PublishedInfusion()
-      for scale in (1, 2, 4, 8, 8)
+      _infusion(infusion if place < infused else None, width * scale)
+      for place, scale in enumerate((1, 2, 4, 8, 8))
     )
-    # PyTorch's default for linear layers: U(-b, b) with b = 1 / sqrt(fan in).
-    bound = (8 * width) ** -0.5
-    uniform = lambda key, shape, dtype, **_: jax.random.uniform(  # noqa: E731
-      key, shape, dtype, -bound, bound
-    )
-    self.head = nnx.Linear(
-      8 * width, num_aus, kernel_init=uniform, bias_init=uniform, rngs=rngs
-    )
+    self.rescale = resnet.BatchNorm(8 * width, rngs=rngs) if rescale else None
+    self.head = resnet.head(8 * width, num_aus, rngs=rngs)
 
   def __call__(
     self,
@@ -104,23 +110,18 @@ class InfuseNet(nnx.Module):
   def magnified_latents(
     self, onset: jax.Array, apex: jax.Array, window_apex: jax.Array
   ) -> jax.Array:
-    """Magnified differences of both pairs after ReLU and max-pool.
+    """What the magnified branch sees: all that the magnifier contributes to a clip.
 
-    All that the magnifier contributes, so a frozen one's can be kept per clip.
+    So a frozen magnifier's can be kept per clip.
 
     Args:
       onset, apex, window_apex: (B, H, W, 3) in [-1, 1].
 
     Returns:
-      (B, H/4, W/4, 64), not negative.
+      (B, H/4, W/4, 64), not negative: the magnified differences of both pairs after
+      ReLU and max-pool; of another shape where the arguments asked for that.
     """
-    frames = jnp.concatenate([onset, apex, window_apex])
-    a, b, c = jnp.split(self.magnifier.encoder(frames), 3)
-    d = self.magnifier.manipulator(
-      jnp.concatenate([a, a]), jnp.concatenate([b, c]), self.amp
-    )
-    latents = jnp.concatenate(jnp.split(d, 2), axis=-1)
-    return lowering.max_pool(nnx.relu(latents))
+    return self.magnified(self.magnifier, onset, apex, window_apex)
 
   def classify(
     self, flow: jax.Array, latents: jax.Array, *, rotations=None
@@ -134,9 +135,20 @@ class InfuseNet(nnx.Module):
     self, flow: jax.Array, latents: jax.Array, *, rotations=None
   ) -> tuple[jax.Array, jax.Array]:
     """What enters the head: flow features and infused magnified ones, (B, 8 width)."""
-    *stage_rotations, pooled_rotation = rotations or self.rotations()
-    *stage_infusions, pooled_infusion = self.infusions
-    x, m = self.flow_stem(flow), latents
+    rotations = rotations or self.rotations()
+    x, _, m = self.stage_features(flow, latents, rotations=rotations)[-1]
+    x, m = (resnet.global_average(y) for y in (x, m))
+    m = self.infusions[-1](m, self.gate(x), rotations[-1])
+    return x, m if self.rescale is None else self.rescale(m)
+
+  def stage_features(
+    self, flow: jax.Array, latents: jax.Array, *, rotations=None
+  ) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
+    """Flow features, their gate and the infused magnified features of stage 1 to 4."""
+    *stage_rotations, _ = rotations or self.rotations()
+    *stage_infusions, _ = self.infusions
+    x, m = self.flow_stem(flow), self.magnified_stem(latents)
+    features = []
     for flow_stage, magnified_stage, infuse, rotation in zip(
       self.flow_stages,
       self.magnified_stages,
@@ -145,9 +157,10 @@ class InfuseNet(nnx.Module):
       strict=True,
     ):
       x = flow_stage(x)
-      m = infuse(magnified_stage(m), self.gate(x), rotation)
-    x, m = (_global_average(y) for y in (x, m))
-    return x, pooled_infusion(m, self.gate(x), pooled_rotation)
+      gate = self.gate(x)
+      m = infuse(magnified_stage(m), gate, rotation)
+      features.append((x, gate, m))
+    return features
 
   def rotations(self) -> tuple[jax.Array | None, ...]:
     """The infusions' orthogonal matrices, stage 1 to 4 and pooled.
@@ -158,5 +171,7 @@ class InfuseNet(nnx.Module):
     return tuple(infusion.rotation() for infusion in self.infusions)
 
 
-def _global_average(x: jax.Array) -> jax.Array:
-  return jnp.mean(x.astype(jnp.promote_types(x.dtype, jnp.float32)), axis=(1, 2))
+def _infusion(kind: str | None, features: int) -> nnx.Module:
+  if kind is None:
+    return NoInfusion()
+  return UnitaryInfusion(features) if kind == "unitary" else PublishedInfusion()

@@ -47,6 +47,16 @@ class PublishedInfusion(nnx.Module):
     return (gate * x).astype(x.dtype)
 
 
+class NoInfusion(nnx.Module):
+  """y = x: the features pass through."""
+
+  def rotation(self) -> None:
+    """There is none."""
+
+  def __call__(self, x: jax.Array, gate: jax.Array, rotation=None) -> jax.Array:
+    return x
+
+
 class UnitaryInfusion(nnx.Module):
   """Gates features in a learned orthonormal basis: y = Q^T (g * (Q x)).
 

@@ -45,9 +45,13 @@ def conv(
   return lax.platform_dependent(x, kernel, cpu=fast, default=plain)
 
 
-def max_pool(x: jax.Array) -> jax.Array:
-  """Maximum over 3x3 windows, stride 2, padding 1: (B, H, W, C) -> (B, H/2, W/2, C)."""
-  return lax.platform_dependent(x, cpu=_sliced_max_pool, default=_plain_max_pool)
+def max_pool(
+  x: jax.Array, window: int = 3, stride: int = 2, padding: int = 1
+) -> jax.Array:
+  """Maximum over square windows, (B, H, W, C) -> (B, H/2, W/2, C) by default."""
+  sizes = {"window": window, "stride": stride, "padding": padding}
+  fast, plain = partial(_sliced_max_pool, **sizes), partial(_plain_max_pool, **sizes)
+  return lax.platform_dependent(x, cpu=fast, default=plain)
 
 
 def _plain_conv(x, kernel, *, strides, padding, precision=None):
@@ -94,20 +98,28 @@ def _matrix_conv(x, kernel, *, strides, padding, precision=None):
   return jnp.matmul(patches, matrix, precision=precision)
 
 
-def _plain_max_pool(x):
-  return nnx.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+def _plain_max_pool(x, window=3, stride=2, padding=1):
+  pads = ((padding, padding),) * 2
+  return nnx.max_pool(x, (window, window), (stride, stride), pads)
 
 
-def _sliced_max_pool(x):
+def _sliced_max_pool(x, window=3, stride=2, padding=1):
   """The plain form's gradient (select-and-scatter) takes 12 times its forward pass.
 
   `_first_max` sends the gradient to the first of equal values, row by row, and
   propagates NaN, both as the plain form does.
   """
-  h, w = (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2
-  x = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)), constant_values=-jnp.inf)
-  x = _first_max([x[:, :, j : j + 2 * w : 2] for j in range(3)])
-  return _first_max([x[:, i : i + 2 * h : 2] for i in range(3)])
+  h, w = ((n + 2 * padding - window) // stride + 1 for n in x.shape[1:3])
+  # So many more below and to the right that every slice has h rows and w columns.
+  after = [
+    max(window - 1 + stride * out - n - padding, 0)
+    for n, out in zip(x.shape[1:3], (h, w), strict=True)
+  ]
+  pads = ((0, 0), (padding, after[0]), (padding, after[1]), (0, 0))
+  x = jnp.pad(x, pads, constant_values=-jnp.inf)
+  rows = [x[:, :, j : j + stride * w : stride] for j in range(window)]
+  x = _first_max(rows)
+  return _first_max([x[:, i : i + stride * h : stride] for i in range(window)])
 
 
 def _first_max(slices):

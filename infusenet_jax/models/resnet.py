@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from infusenet_jax.models import lowering
@@ -52,8 +53,12 @@ class BasicBlock(nnx.Module):
 class Stem(nnx.Module):
   """conv7x7/2, BN, ReLU, max-pool 3x3/2: (B, H, W, 3) -> (B, H/4, W/4, width)."""
 
-  def __init__(self, width: int = 64, *, dtype=None, rngs: nnx.Rngs):
-    self.conv1 = Conv(3, width, (7, 7), (2, 2), padding=3, dtype=dtype, rngs=rngs)
+  def __init__(
+    self, width: int = 64, features_in: int = 3, *, dtype=None, rngs: nnx.Rngs
+  ):
+    self.conv1 = Conv(
+      features_in, width, (7, 7), (2, 2), padding=3, dtype=dtype, rngs=rngs
+    )
     self.bn1 = BatchNorm(width, rngs=rngs)
 
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -81,3 +86,26 @@ def stages(
     )
     features_in = features
   return built
+
+
+def pooled(trunk: nnx.List, x: jax.Array) -> jax.Array:
+  """All stages and the global average: (B, h, w, C) -> (B, 8 width)."""
+  for stage in trunk:
+    x = stage(x)
+  return global_average(x)
+
+
+def global_average(x: jax.Array) -> jax.Array:
+  """(B, h, w, C) -> (B, C), in float32 or wider."""
+  return jnp.mean(x.astype(jnp.promote_types(x.dtype, jnp.float32)), axis=(1, 2))
+
+
+def head(features: int, num_aus: int, *, rngs: nnx.Rngs) -> nnx.Linear:
+  """A linear layer as PyTorch draws it: U(-b, b) with b = 1 / sqrt(features)."""
+  bound = features**-0.5
+  uniform = lambda key, shape, dtype, **_: jax.random.uniform(  # noqa: E731
+    key, shape, dtype, -bound, bound
+  )
+  return nnx.Linear(
+    features, num_aus, kernel_init=uniform, bias_init=uniform, rngs=rngs
+  )

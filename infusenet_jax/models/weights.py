@@ -33,7 +33,7 @@ _RENAMED = (
   (r"^(flow|magnified)_stages\.(\d)", r"\1.layer\2"),
   (r"\.layer(\d)", lambda match: f".layer{int(match[1]) + 1}"),
   (r"^flow\.", ""),
-  (r"^magnified\.", "spatial_model_mag."),
+  (r"^magnified(_stem)?\.", "spatial_model_mag."),
   (r"^head\.", "fc."),
   (r"^magnifier\.", "mag_"),
   (r"manipulator\.before\.", "manipulator.convblks.0.conv1."),

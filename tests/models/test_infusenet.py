@@ -189,6 +189,51 @@ def test_rotations_given_are_used_and_change_nothing(infusion):
     np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("infusion", ["unitary", "published"])
+def test_infused_in_one_place_is_stage_1_alone(infusion):
+  model = _small(infusion=infusion, infused=1)
+  if infusion == "unitary":
+    model.infusions[0].triangle[...] = 0.3
+  model.eval()
+  clips = _clips(2)
+
+  @nnx.jit
+  def by_hand(model, flow, *frames):
+    x, m = model.flow_stem(flow), model.magnified_latents(*frames)
+    x, m = model.flow_stages[0](x), model.magnified_stages[0](m)
+    m = model.infusions[0](m, model.gate(x))
+    for flow_stage, magnified_stage in list(
+      zip(model.flow_stages, model.magnified_stages, strict=True)
+    )[1:]:
+      x, m = flow_stage(x), magnified_stage(m)
+    return tuple(model.head(features.mean((1, 2))) for features in (x, m))
+
+  for found, expected in zip(call(model, *clips), by_hand(model, *clips), strict=True):
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_infused_nowhere_the_flow_says_nothing_to_the_magnified_branch():
+  model = _small(infused=0)
+  model.eval()
+  flow, *frames = _clips(2)
+  _, expected = call(model, flow, *frames)
+  flow_logits, found = call(model, 1 - flow, *frames)
+  np.testing.assert_array_equal(found, expected)
+  assert np.abs(flow_logits - expected).max() > 1e-5
+
+
+def test_without_the_window_apex_that_frame_changes_nothing():
+  model = _small(window_apex=False)
+  model.eval()
+  flow, onset, apex, window_apex = _clips(2)
+  for found, expected in zip(
+    call(model, flow, onset, apex, -window_apex),
+    call(model, flow, onset, apex, window_apex),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_training_on_clips_without_any_motion_stays_finite():
   model = _small()
   model.train()
@@ -223,7 +268,7 @@ def test_the_full_network_has_the_published_size():
   assert decoder < 0.2e6
 
 
-@pytest.mark.parametrize("field", ["infusion", "gate"])
+@pytest.mark.parametrize("field", ["infusion", "gate", "magnified"])
 def test_an_unknown_variant_is_refused_by_name(field):
   with pytest.raises(ValueError, match=f"{field} is 'other', expected one of"):
     _small(**{field: "other"})

@@ -1,5 +1,7 @@
 """Each CPU lowering computes what its plain form computes, gradients included."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,6 +61,16 @@ def test_max_pool(size):
   with jax.enable_x64(True):
     x = _normal(0, 2, *size, 3)
     _agree(lowering.max_pool, lowering._plain_max_pool, x)
+
+
+@pytest.mark.parametrize("sizes", [(3, 3, 0), (2, 2, 0), (3, 3, 1), (3, 1, 1)])
+def test_max_pool_over_other_windows(sizes):
+  pools = (
+    partial(p, **dict(zip(("window", "stride", "padding"), sizes, strict=True)))
+    for p in (lowering.max_pool, lowering._plain_max_pool)
+  )
+  with jax.enable_x64(True):
+    _agree(*pools, _normal(0, 2, 8, 7, 3))
 
 
 def test_max_pool_sends_the_gradient_of_ties_where_the_plain_form_does():

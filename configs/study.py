@@ -1,0 +1,147 @@
+"""Many models on the same clips, folds and seeds, and one table of them all.
+
+    python -m infusenet_jax.main --config=configs/study.py:models
+    python -m infusenet_jax.main --config=configs/study.py:ablations
+    python -m infusenet_jax.main --config=configs/study.py:rates
+
+models: the baselines, InfuseNet as published and ours. ablations: one change of ours at
+a time. rates: every model at several learning rates, one seed, on another draw of the
+simulated databases, so that the choice of a rate never sees the clips of the other two.
+
+Each variant is a run of its own in WORKDIR/<variant>, which is kept and resumed as any
+other; models and ablations share a workdir and the runs that both need.
+`--config.only=sssnet,ststnet` runs some, in one process or in several side by side.
+Every field of configs/cd6me.py can be overridden, for all variants at once.
+
+The scale is reduced for two cores: simulated databases of a quarter of the published
+clips with evenly spread AUs, 64 px instead of 224, a quarter of the width, 20 epochs
+instead of 200, 3 seeds instead of 5.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import baselines, quickstart
+from infusenet_jax.errors import UserError
+
+OURS = "infusenet-unitary"
+PUBLISHED = {"infusion": "published", "gate": "batch"}
+
+# Of each model, what it changes in config.model.
+MODELS = {
+  name: baselines.MODELS[name]
+  for name in (
+    "sssnet",
+    "ststnet",
+    "off_apexnet",
+    "resnet18",
+    "resnet18_reconstructed",
+    "magnified_branch",
+    "concatenated",
+  )
+} | {
+  "infusenet-published": PUBLISHED,
+  "infusenet-published-clip": {"infusion": "published"},
+  OURS: {},
+  "infusenet-rescaled": {"rescale": True},
+}
+
+# The learning rate of each model.
+RATES = dict.fromkeys(MODELS, 1e-3)
+
+TRIED = {"3e-4": 3e-4, "1e-3": 1e-3, "3e-3": 3e-3}
+
+# One change of ours each.
+CHANGES = {
+  **{f"infused-{places}": {"model": {"infused": places}} for places in (1, 2, 3, 4)},
+  **{f"amp-{amp}": {"model": {"amp": float(amp)}} for amp in (2, 5, 20)},
+  "reconstructed": {"model": {"magnified": "reconstructed"}},
+  "trained-magnifier": {"train": {"magnifier": True}},
+  "no-window-apex": {"model": {"window_apex": False}},
+}
+
+
+def get_config(study: str = "models") -> ConfigDict:
+  if study not in STUDIES:
+    raise UserError(f"configs/study.py:{study}: expected one of {', '.join(STUDIES)}")
+  config = quickstart.get_config()
+  config.task = "study"
+  config.name = "study"
+  config.simulated.update({"dir": "data/simulated-study", "scale": 0.25})
+  config.seeds = (45, 46, 47)
+  config.train.update({"epochs": 16, "batch_size": 16})
+  config.only = ""  # variants to run, such as 'sssnet,ststnet'; empty: all
+  config.study = ConfigDict({"name": study, "reference": ""})
+  STUDIES[study](config)
+  return config
+
+
+def _models(config: ConfigDict) -> None:
+  config.study.reference = OURS
+  config.study.variants = {name: _at_its_rate(name) for name in MODELS}
+  config.study.tables = (("Models", tuple((name, name) for name in MODELS)),)
+
+
+def _ablations(config: ConfigDict) -> None:
+  config.study.reference = OURS
+  shared = ("infusenet-published", "infusenet-published-clip", "magnified_branch", OURS)
+  config.study.variants = (
+    {name: _at_its_rate(name) for name in shared}
+    | {"flow_branch": _at_its_rate("resnet18", baselines.MODELS["flow_branch"])}
+    | {name: _at_its_rate(OURS, **change) for name, change in CHANGES.items()}
+  )
+  config.study.tables = (
+    (
+      "Branches and infusion",
+      (
+        ("flow only", "flow_branch"),
+        ("magnified only", "magnified_branch"),
+        ("published, batch gate", "infusenet-published"),
+        ("published, clip gate", "infusenet-published-clip"),
+        ("unitary, clip gate", OURS),
+      ),
+    ),
+    (
+      "Where infusion acts",
+      (
+        ("stage 1", "infused-1"),
+        ("stages 1-2", "infused-2"),
+        ("stages 1-3", "infused-3"),
+        ("stages 1-4", "infused-4"),
+        ("stages 1-4, pooled", OURS),
+      ),
+    ),
+    (
+      "Magnification factor",
+      (("2", "amp-2"), ("5", "amp-5"), ("10", OURS), ("20", "amp-20")),
+    ),
+    (
+      "What is magnified",
+      (("latents", OURS), ("reconstructed frames", "reconstructed")),
+    ),
+    ("Magnifier", (("frozen", OURS), ("trained", "trained-magnifier"))),
+    ("Window apex", (("with", OURS), ("without", "no-window-apex"))),
+  )
+
+
+def _rates(config: ConfigDict) -> None:
+  config.name = "study-rates"
+  config.simulated.update({"dir": "data/simulated-study-rates", "seed": 1})
+  config.seeds = config.seeds[:1]
+  config.folds = "casme2,samm"
+  config.study.variants = {
+    f"{name}-{text}": {"model": model, "train": {"learning_rate": rate}}
+    for name, model in MODELS.items()
+    for text, rate in TRIED.items()
+  }
+  config.study.tables = tuple(
+    (name, tuple((text, f"{name}-{text}") for text in TRIED)) for name in MODELS
+  )
+
+
+def _at_its_rate(name: str, model: dict | None = None, train: dict | None = None):
+  """The overrides of a variant that is trained at the rate of the model `name`."""
+  rate = {"learning_rate": RATES[name]}
+  return {"model": MODELS[name] | (model or {}), "train": rate | (train or {})}
+
+
+STUDIES = {"models": _models, "ablations": _ablations, "rates": _rates}

@@ -1,0 +1,204 @@
+"""What magnification artefacts do to trained networks, measured on simulated faces.
+
+    python -m infusenet_jax.artefacts --workdirs runs/quickstart runs/other --out DIR
+
+The runs were trained on simulated databases. Those are made again, with the same
+clips, faces and light, at nuisance 0, 1, 2 and 3, and with faces at rest under one kind
+of nuisance alone. Each fold's model is tested on the database that it never saw:
+
+* pointing: how much of what the model looks at lies where the face truly moved;
+* artefact response: false alarms where nothing but light, head or noise changed;
+* robustness: F1 against the strength of nuisance.
+
+Writes artefacts.json, .csv and .md and three figures; what was measured is kept in
+DIR/parts, and a study that was stopped goes on there.
+"""
+
+import argparse
+import csv
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import absl.logging
+import numpy as np
+
+from infusenet_jax.artefacts.plots import draw_figures
+from infusenet_jax.artefacts.runs import Look, Run
+from infusenet_jax.artefacts.scores import Part, summarise
+from infusenet_jax.artefacts.tables import write_study
+from infusenet_jax.data import Clips, load_clips, records_identity
+from infusenet_jax.errors import UserError
+from infusenet_jax.evidence import read_truth
+from infusenet_jax.files import write_atomically
+from infusenet_jax.parallel import keep_compiled
+from infusenet_jax.predictions import read_predictions, write_predictions
+from infusenet_jax.stand_in import simulated_records
+from infusenet_jax.workdir import versions
+
+_log = logging.getLogger(__name__)
+
+STRENGTHS = (0, 1, 2, 3)  # Off, normal, strong, and stronger than a laboratory allows.
+KINDS = ("all", "lighting", "motion", "noise")
+
+
+class StudySet(NamedTuple):
+  """One simulation to test on: its name and the flags of `data_prep simulate`."""
+
+  name: str
+  flags: tuple[str, ...]
+  still: bool
+
+
+SETS = (
+  *(StudySet(f"nuisance-{n}", (f"--nuisance={n}",), False) for n in STRENGTHS),
+  StudySet("still-none", ("--still", "--nuisance=0"), True),
+  *(StudySet(f"still-{k}", ("--still", f"--only={k}"), True) for k in KINDS),
+)
+
+
+def study(workdirs: Sequence[Path], sets: Path | None, out: Path) -> None:
+  """Measures all runs on all sets and writes tables and figures to `out`.
+
+  Args:
+    workdirs: of finished runs, all trained on the same simulation.
+    sets: folder for the test sets, nine times the training set; default: OUT/sets.
+    out: folder of the study.
+
+  Raises:
+    UserError: something about the runs or the folders to be put right.
+  """
+  runs = [Run(workdir) for workdir in workdirs]
+  _check_names(runs)
+  source = _same_source(runs)
+  sets = sets or out / "sets"
+  parts = {}
+  for wanted in SETS:
+    records = make_set(sets, wanted, source)
+    measure_set(runs, wanted, records, out / "parts", parts)
+  results = summarise(parts, [run.name for run in runs])
+  about = {"source": source, "workdirs": list(map(str, workdirs))}
+  print(write_study(out, results, about | {"versions": versions()}), end="")
+  draw_figures(out, results)
+  print(f"\nWritten to {out}: artefacts.json, artefacts.csv, artefacts.md,")
+  print("pointing.png, false_alarms.png, robustness.png")
+
+
+def make_set(sets: Path, wanted: StudySet, source: dict) -> Path:
+  """The records of one test set, made where they are not there yet."""
+  return simulated_records(
+    sets / wanted.name,
+    source["size"],
+    f"--scale={source['scale']}",
+    f"--seed={source['seed']}",
+    f"--labels={source['labels']}",
+    *wanted.flags,
+  )
+
+
+def measure_set(
+  runs: Sequence[Run],
+  wanted: StudySet,
+  records: Path,
+  folder: Path,
+  parts: dict[tuple[str, str], Part],
+) -> None:
+  """Adds what each run makes of one set to `parts`, from disk where it is kept."""
+  loaded: dict[int, tuple[Clips, np.ndarray | None]] = {}
+  identity = repr(records_identity(records))
+  for run in runs:
+    digest = hashlib.sha256((run.digest + identity).encode()).hexdigest()[:8]
+    path = folder / run.name / f"{wanted.name}-{digest}.csv"
+    looks_path = path.with_name(f"{path.stem}-looks.csv")
+    if not path.exists():  # Written last.
+      size = run.config.image_size
+      if size not in loaded:
+        clips = load_clips(records, size)
+        loaded[size] = clips, None if wanted.still else read_truth(records, clips)
+      _log.info("measuring %s on %s", run.name, wanted.name)
+      predictions, looks = run.measure(*loaded[size])
+      path.parent.mkdir(parents=True, exist_ok=True)
+      if not wanted.still:
+        write_atomically(looks_path, _looks_text(looks))
+      write_predictions(path, predictions)
+    looks = [] if wanted.still else _read_looks(looks_path)
+    parts[run.name, wanted.name] = Part(read_predictions([path]), looks)
+
+
+def _looks_text(looks: Sequence[Look]) -> str:
+  evidence = list(looks[0].shares) if looks else []
+  lines = [",".join([*Look._fields[:-1], *evidence])]
+  for look in looks:
+    shares = [f"{look.shares[name]:.5f}" for name in evidence]
+    lines.append(",".join([*map(str, look[:-1]), *shares]))
+  return "\n".join(lines) + "\n"
+
+
+def _read_looks(path: Path) -> list[Look]:
+  with open(path, newline="", encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+  evidence = [name for name in (rows[0] if rows else ()) if name not in Look._fields]
+  return [
+    Look(
+      **{name: row[name] for name in ("database", "subject", "clip")},
+      seed=int(row["seed"]),
+      au=int(row["au"]),
+      region=float(row["region"]),
+      shares={name: float(row[name]) for name in evidence},
+    )
+    for row in rows
+  ]
+
+
+def _check_names(runs: Sequence[Run]) -> None:
+  names = [run.name for run in runs]
+  for name in names:
+    if names.count(name) > 1:
+      raise UserError(f"--workdirs: two are called {name}; rename one of the folders")
+
+
+def _same_source(runs: Sequence[Run]) -> dict:
+  source = runs[0].trained_on()
+  for run in runs[1:]:
+    if (other := run.trained_on()) != source:
+      raise UserError(
+        f"{run.workdir}: trained on another simulation ({other}) than "
+        f"{runs[0].workdir} ({source}); study them apart"
+      )
+  return source
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """The command; `python -m infusenet_jax.artefacts --help` explains it."""
+  parser = argparse.ArgumentParser(
+    prog="python -m infusenet_jax.artefacts",
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  parser.add_argument(
+    "--workdirs", nargs="+", type=Path, required=True, metavar="RUN", help="of main"
+  )
+  parser.add_argument(
+    "--sets",
+    type=Path,
+    metavar="DIR",
+    help="for the nine test sets, to share them between studies (default: OUT/sets)",
+  )
+  parser.add_argument(
+    "--out", type=Path, default=Path("runs/artefacts"), metavar="DIR",
+    help="for tables and figures (default: runs/artefacts)",
+  )  # fmt: skip
+  options = parser.parse_args(arguments)
+  absl.logging.set_verbosity(absl.logging.WARNING)
+  logging.basicConfig(
+    level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+  )
+  keep_compiled()
+  try:
+    study(options.workdirs, options.sets, options.out)
+  except OSError as error:
+    raise UserError(
+      f"{error.filename or options.out}: cannot be written or read ({error.strerror})"
+    ) from error

@@ -1,0 +1,212 @@
+"""Trained runs, opened again to be measured on databases that they never saw."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from infusenet_jax.checkpoint import Checkpoints
+from infusenet_jax.data import Clips, prepared_databases, sequential_batches
+from infusenet_jax.engine import TrainState
+from infusenet_jax.errors import UserError
+from infusenet_jax.evidence import GRID, face, make_evidence, share_inside
+from infusenet_jax.fold import Inputs, predict
+from infusenet_jax.inputs import make_inputs, put_batch
+from infusenet_jax.network import Network, build_network, fold_names, initial_state
+from infusenet_jax.parallel import device_mesh, even_batch
+from infusenet_jax.predictions import Predictions
+from infusenet_jax.protocol import AUS, Fold, folds
+from infusenet_jax.results import results_exist
+from infusenet_jax.train import input_arrays
+from infusenet_jax.workdir import CONFIG
+
+
+class Look(NamedTuple):
+  """What a model looked at when it scored one AU that a clip shows.
+
+  region: the true moving region's share of the face; shares: {evidence: its share
+  inside the region}, NaN where there is no evidence. The evidence "crop" is the same
+  everywhere in the crop.
+  """
+
+  database: str
+  subject: str
+  clip: str
+  seed: int
+  au: int
+  region: float
+  shares: dict[str, float]
+
+
+class Run:
+  """One finished workdir of `infusenet_jax.main`; the network is compiled once."""
+
+  def __init__(self, workdir: Path):
+    """Reads the config.
+
+    Raises:
+      UserError: no finished run is there.
+    """
+    self.name, self.workdir = workdir.absolute().name, workdir
+    path = workdir / CONFIG
+    try:
+      self.config = ConfigDict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+      raise UserError(
+        f"{path}: not the config of a run ({getattr(error, 'strerror', None) or error})"
+        "; --workdirs are workdirs of `python -m infusenet_jax.main`"
+      ) from error
+    if not results_exist(workdir):
+      raise UserError(
+        f"{workdir}: this run is not finished (it has no results.md); run the command "
+        "that began it again, it goes on where it stopped"
+      )
+
+  @property
+  def digest(self) -> str:
+    """Changes with the config and with what was trained."""
+    files = (self.workdir / CONFIG, self.workdir / "predictions.csv")
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+  def trained_on(self) -> dict[str, Any]:
+    """The simulation that its records came from: scale, seed, labels, size.
+
+    Raises:
+      UserError: it was not trained on simulated databases, or they are gone.
+    """
+    config = self.config
+    if not config.data_dir:
+      source = config.simulated.to_dict() | {"size": config.record_size}
+    else:
+      folder = next(iter(prepared_databases(config.data_dir).values()), None)
+      if folder is None:
+        raise UserError(
+          f"{config.data_dir}: the records that {self.workdir} was trained on are gone"
+        )
+      metadata = json.loads((folder / "metadata.json").read_text())
+      source = metadata["source"] | {"size": metadata["size"]}
+    try:
+      return {name: source[name] for name in ("scale", "seed", "labels", "size")}
+    except KeyError as error:
+      raise UserError(
+        f"{self.workdir}: was not trained on simulated databases, which alone know "
+        "where faces truly moved"
+      ) from error
+
+  @functools.cached_property
+  def network(self) -> Network:
+    """Built and compiled on first use."""
+    try:
+      mesh = device_mesh(self.config.train.batch_size)
+      return build_network(self.config, mesh)
+    except (AttributeError, KeyError) as error:
+      raise UserError(
+        f"{self.workdir / CONFIG}: written by another version ({error}); train it again"
+      ) from error
+
+  def measure(
+    self, clips: Clips, truth: np.ndarray | None
+  ) -> tuple[Predictions, list[Look]]:
+    """Each fold's model of each seed on the database that it never saw.
+
+    Args:
+      clips: of one set of databases.
+      truth: `read_truth` of the clips; None to look at predictions alone.
+    """
+    config, network = self.config, self.network
+    state = initial_state(config, network, config.seeds[0])
+    arrays = input_arrays(config, network, state, clips)
+    inputs = make_inputs(arrays, config.train.batch_size, network.mesh)
+    every = folds(config.protocol, clips.database, clips.subject, fold_names(config))
+    parts, looks = [], []
+    for seed in config.seeds:
+      like = initial_state(config, network, seed)
+      for fold in tqdm(every, desc=f"{self.name}, seed {seed}", delay=3, leave=False):
+        state = self._restore(like, seed, fold)
+        logits = predict(config, network, state, inputs, fold)
+        parts.append((fold, seed, logits))
+        if truth is not None:
+          looks += self._looks(clips, truth, inputs, state, fold, seed)
+    return _predictions(clips, parts), looks
+
+  def _restore(self, like: TrainState, seed: int, fold: Fold) -> TrainState:
+    name = f"seed{seed}-{fold.name.replace('/', '-')}"
+    folder = self.workdir / "folds" / name / "checkpoints"
+    state = None
+    if folder.is_dir():
+      checkpoints = Checkpoints(folder)
+      state = checkpoints.restore(like)
+      checkpoints.close()
+    if state is None:
+      raise UserError(f"{folder}: no checkpoint of this fold; train the run again")
+    return state
+
+  def _looks(
+    self,
+    clips: Clips,
+    truth: np.ndarray,
+    inputs: Inputs,
+    state: TrainState,
+    fold: Fold,
+    seed: int,
+  ) -> Iterator[Look]:
+    """A look for every AU that a test clip of the fold shows, where anything moved."""
+    network, skin = self.network, face()
+    weights = (state.params, state.frozen, state.rest)
+    rotations = network.rotate(*weights)
+    evidence = make_evidence(network.graph, network.mesh, self.config.decide_by)
+    region = (truth * skin).sum((1, 2)) / skin.sum()
+    shown = (clips.labels > 0) & (fold.test & (region > 0))[:, None]
+    rows, aus = np.nonzero(shown)
+    batch_size = even_batch(self.config.train.batch_size, network.mesh)
+    for pairs, count in sequential_batches(np.arange(len(rows)), batch_size):
+      chosen = np.eye(len(AUS), dtype=np.float32)[aus[pairs]]
+      chosen = put_batch({"chosen": chosen}, network.mesh)["chosen"]
+      numbers = rows[pairs]
+      found = evidence(*weights, rotations, inputs.take(numbers), chosen)
+      maps = {name: np.asarray(x) for name, x in found.items() if "gate" not in name}
+      maps["crop"] = np.ones_like(maps["flow saliency"])
+      maps["flow input"] = np.stack([_flow_length(clips, i) for i in numbers])
+      shares = {name: share_inside(x, truth[numbers]) for name, x in maps.items()}
+      for place in range(count):
+        row = numbers[place]
+        yield Look(
+          database=str(clips.database[row]),
+          subject=str(clips.subject[row]),
+          clip=str(clips.clip[row]),
+          seed=seed,
+          au=AUS[aus[pairs[place]]],
+          region=float(region[row]),
+          shares={name: float(share[place]) for name, share in shares.items()},
+        )
+
+
+def _flow_length(clips: Clips, number: int) -> np.ndarray:
+  length = np.linalg.norm(clips.flow_in_pixels(number), axis=-1)
+  shrinks = len(length) > GRID
+  way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+  return cv2.resize(length, (GRID, GRID), interpolation=way)
+
+
+def _predictions(
+  clips: Clips, parts: list[tuple[Fold, int, np.ndarray]]
+) -> Predictions:
+  rows = np.concatenate([np.flatnonzero(fold.test) for fold, _, _ in parts])
+  sizes = [len(logits) for *_, logits in parts]
+  return Predictions(
+    database=clips.database[rows],
+    subject=clips.subject[rows],
+    clip=clips.clip[rows],
+    fold=np.repeat([fold.name for fold, _, _ in parts], sizes),
+    seed=np.repeat([seed for _, seed, _ in parts], sizes),
+    logits=np.concatenate([logits for *_, logits in parts]),
+    labels=clips.labels[rows],
+    simulated=clips.simulated,
+  )

@@ -1,0 +1,157 @@
+"""The numbers of the artefact study: robustness, false alarms, pointing."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from infusenet_jax.artefacts.runs import Look
+from infusenet_jax.predictions import Predictions
+from infusenet_jax.protocol import AUS, AVERAGES
+from infusenet_jax.tables import aligned_runs, cd6me_tables, compare
+
+NORMAL = "nuisance-1"
+NO_NUISANCE = "still-none"
+RESAMPLES = 1000
+
+# run -> measure -> set -> what was found, all in percent but the change of logits.
+Results = dict[str, dict[str, dict[str, dict]]]
+
+
+class Part(NamedTuple):
+  """What one run made of one set: predictions, and looks where there are AUs."""
+
+  predictions: Predictions
+  looks: list[Look]
+
+
+def summarise(parts: Mapping[tuple[str, str], Part], runs: Sequence[str]) -> Results:
+  """The study's numbers: {run: {"robustness", "response", "pointing"}} by set.
+
+  Args:
+    parts: {(run, set): Part}; sets of moving faces are called nuisance-N, those of
+      faces at rest still-KIND.
+    runs: names, in the tables' order.
+  """
+  results = {}
+  for run in runs:
+    mine = {name: part for (who, name), part in parts.items() if who == run}
+    moving = [name for name in mine if name.startswith("nuisance")]
+    still = [name for name in mine if name.startswith("still")]
+    normal, rest = mine[NORMAL].predictions, mine[NO_NUISANCE].predictions
+    results[run] = {
+      "robustness": {n: robustness(mine[n].predictions, normal) for n in moving},
+      "response": {n: response(mine[n].predictions, rest) for n in still},
+      "pointing": {n: pointing(mine[n].looks) for n in moving},
+    }
+  return results
+
+
+def robustness(predictions: Predictions, normal: Predictions) -> dict:
+  """Database-average F1 in percent, and how much it differs from normal nuisance."""
+  tables = cd6me_tables(predictions, resamples=RESAMPLES)
+  paired = compare(*_same_clips(predictions, normal), resamples=RESAMPLES)
+  found = {}
+  for kind in AVERAGES:
+    columns = vars(tables.database[kind])
+    score = {name: 100 * float(values[-1]) for name, values in columns.items()}
+    names = ("mean", "low", "high")
+    difference = zip(names, paired["database"][kind], strict=True)
+    found[kind] = score | {"against_normal": {n: 100 * x for n, x in difference}}
+  return found
+
+
+def response(predictions: Predictions, rest: Predictions) -> dict:
+  """False alarms on faces at rest, and the change of logits against no nuisance.
+
+  alarms: in percent of clips, the mean over AUs with its 95 % interval over clips;
+  change and moved: mean change of a logit and mean |change|, clip by clip.
+  """
+  first, second = (aligned_runs(p) for p in _same_clips(predictions, rest))
+  logits, before = (np.stack([run.logits for run in runs]) for runs in (first, second))
+  alarms = 100 * (logits > 0).mean(0)
+  return {
+    "clips": len(alarms),
+    "alarms": _interval(alarms.mean(1), np.zeros(len(alarms), int))
+    | {"aus": _by_au(alarms.mean(0))},
+    "change": {"mean": float((logits - before).mean())}
+    | {"aus": _by_au((logits - before).mean((0, 1)))},
+    "moved": {"mean": float(np.abs(logits - before).mean())}
+    | {"aus": _by_au(np.abs(logits - before).mean((0, 1)))},
+  }
+
+
+def pointing(looks: Sequence[Look]) -> dict:
+  """For each evidence its mean share inside the true moving region, in percent.
+
+  The mean is over the AUs of their means over clips that show them, each averaged over
+  seeds; "region" is the same of the region's share of the face: what looking at the
+  whole face evenly would score, as "crop" is for the whole crop.
+  """
+  clips: dict[tuple, list[Look]] = {}
+  for look in looks:
+    clips.setdefault((look.database, look.subject, look.clip, look.au), []).append(look)
+  aus = np.array([key[-1] for key in clips])
+  found = {}
+  for name in ["region", *(looks[0].shares if looks else ())]:
+    values = [
+      np.mean([_share(look, name) for look in group]) for group in clips.values()
+    ]
+    known = np.isfinite(values := 100 * np.array(values))
+    if known.any():
+      found[name] = _interval(values[known], aus[known]) | {
+        "clips": int(known.sum()),
+        "aus": {
+          f"AU{au}": float(values[known & (aus == au)].mean())
+          for au in AUS
+          if (known & (aus == au)).any()
+        },
+      }
+  return found
+
+
+def _share(look: Look, name: str) -> float:
+  return look.region if name == "region" else look.shares[name]
+
+
+def shown_evidence(found: Mapping[str, dict]) -> dict[str, str]:
+  """{what tables and figures call an evidence: its name in `pointing`}, as is there.
+
+  Of the infused features those of the first stage, whose map is the finest, and of the
+  last, which decides.
+  """
+  features = sorted(name for name in found if name.startswith("feature"))
+  called = {name: name for name in ("flow input", "magnified input")}
+  if features:
+    called["first infused features"] = features[0]
+    called["last infused features"] = features[-1]
+  called |= {name: name for name in ("magnified saliency", "flow saliency")}
+  return {label: name for label, name in called.items() if name in found}
+
+
+def _by_au(values: np.ndarray) -> dict[str, float]:
+  return {f"AU{au}": float(value) for au, value in zip(AUS, values, strict=True)}
+
+
+def _interval(values: np.ndarray, groups: np.ndarray) -> dict[str, float]:
+  """Mean of the groups' means, with a bootstrap 95 % interval over their members."""
+  rng = np.random.default_rng(0)
+  means, draws = [], []
+  for group in np.unique(groups):
+    mine = values[groups == group]
+    means.append(mine.mean())
+    draws.append(rng.choice(mine, (RESAMPLES, len(mine))).mean(1))
+  low, high = np.percentile(np.mean(draws, 0), [2.5, 97.5])
+  return {"mean": float(np.mean(means)), "low": float(low), "high": float(high)}
+
+
+def _same_clips(first: Predictions, second: Predictions) -> list[Predictions]:
+  """Both without the clips that one lacks, as where no face was found in an onset."""
+  names = [
+    list(zip(p.database, p.subject, p.clip, strict=True)) for p in (first, second)
+  ]
+  common = set(names[0]) & set(names[1])
+  return [
+    p[np.array([name in common for name in own])]
+    for p, own in zip((first, second), names, strict=True)
+  ]

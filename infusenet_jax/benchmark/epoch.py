@@ -1,0 +1,141 @@
+"""Whole epochs as training runs them, on clips of noise; ours and PyTorch's in turn."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from infusenet_jax.benchmark.machine import threads
+from infusenet_jax.benchmark.roofline import Timing, summary
+from infusenet_jax.benchmark.steps import noise_frames
+from infusenet_jax.data import FRAMES, Clips, epoch_batches
+from infusenet_jax.errors import UserError
+from infusenet_jax.inputs import make_inputs
+from infusenet_jax.network import Network, fold_names, initial_state
+from infusenet_jax.protocol import AUS, DATABASES
+from infusenet_jax.stand_in import clips_expected
+from infusenet_jax.train import input_arrays
+
+OURS = "infusenet_jax"
+
+# Runs one epoch, in an order drawn from a number, and returns its loss.
+Epoch = Callable[[int], float]
+
+
+def noise_clips(config: ConfigDict, count: int) -> Clips:
+  """Clips of noise in memory, as records are once they are read; no file is needed."""
+  rng = np.random.default_rng(0)
+  names = np.array([f"noise{i}" for i in range(count)])
+  shape = (count, config.image_size, config.image_size, 3)
+  return Clips(
+    **noise_frames(config, count),
+    flow=rng.random(shape, np.float32).astype(np.float16),
+    flow_range=np.tile(np.float32([[[0], [1]]]), (count, 1, 3)),
+    labels=rng.integers(0, 2, (count, len(AUS)), np.uint8),
+    database=np.resize(list(DATABASES), count),
+    subject=names,
+    clip=names,
+    simulated=True,
+  )
+
+
+def our_epoch(config: ConfigDict, network: Network, clips: Clips) -> Epoch:
+  """Training as `fold.train_folds` does it, without checkpoints."""
+  batch_size, folds = config.train.batch_size, network.mesh.shape["fold"]
+  state = initial_state(config, network, config.seeds[0])
+  arrays = input_arrays(config, network, state, clips)
+  inputs = make_inputs(arrays, batch_size, network.mesh)
+  states = network.slots.fill(state)
+  every = np.arange(len(clips))
+
+  def epoch(number: int) -> float:
+    nonlocal states
+    batches = list(epoch_batches(every, batch_size, [number]))
+    streams = [
+      inputs.stream(batches.__getitem__, 0, len(batches)) for _ in range(folds)
+    ]
+    for drawn in zip(*streams, strict=True):
+      states = network.train_step(states, inputs.join(drawn))
+    return float(network.slots.progress(states)[0][0])
+
+  return epoch
+
+
+def torch_epochs(clips: Clips, batch_size: int) -> Iterator[tuple[str, Epoch]]:
+  """PyTorch's contenders by name: as published, its magnifier frozen, and on a GPU
+  compiled.
+
+  Raises:
+    UserError: PyTorch cannot be imported.
+  """
+  try:
+    import torch
+  except ImportError as error:
+    raise UserError(
+      f"--peer=torch: PyTorch cannot be imported ({error}); "
+      "pip install 'infusenet_jax[torch]'"
+    ) from error
+  from infusenet_jax.benchmark.peer_training import Trainer, fastest_layout
+
+  torch.set_num_threads(threads())
+  arrays = {name: getattr(clips, name) for name in ("flow", "labels", *FRAMES)}
+  for name, frozen in (("as published", False), ("magnifier frozen, no_grad", True)):
+    trainer = fastest_layout(arrays, batch_size, frozen_magnifier=frozen)
+    layout = "NHWC" if trainer.format is torch.channels_last else "NCHW"
+    yield f"PyTorch {name} ({layout})", trainer.epoch
+  if torch.cuda.is_available():
+    how = {"frozen_magnifier": False, "channels_last": True, "fast": True}
+    trainer = Trainer(arrays, batch_size, **how)
+    yield "PyTorch as published, torch.compile, NHWC, bfloat16", trainer.epoch
+
+
+def time_in_turn(epochs: dict[str, Epoch], repeats: int) -> dict[str, Timing]:
+  """Times one epoch of each after the other, `repeats` times over.
+
+  So other work on the machine meets all of them. An untimed round comes first.
+  """
+  seconds = {name: [] for name in epochs}
+  for number in range(repeats + 1):
+    for name, epoch in epochs.items():
+      start = time.perf_counter()
+      epoch(number)
+      seconds[name].append(time.perf_counter() - start)
+  return {name: summary(each[1:]) for name, each in seconds.items()}
+
+
+def whole_run(
+  config: ConfigDict,
+  *,
+  side_by_side: int,
+  train_seconds: float,
+  eval_seconds: float,
+  magnify_seconds: float,
+) -> dict[str, Any] | None:
+  """Seconds of a whole CD6ME run, from the seconds of one step of each kind.
+
+  All folds, epochs and seeds of `config`, `side_by_side` at a time; its clips are those
+  of its records, or of the published databases. Preparing data, compiling and
+  checkpoints are not in it. None for another protocol: only the records tell its folds.
+  """
+  if config.protocol != "cd6me":
+    return None
+  counts, batch_size = clips_expected(config), config.train.batch_size
+  total = sum(counts.values())
+  folds = [fold for fold in fold_names(config) or counts if fold in counts]
+  seeds = len(config.seeds)
+
+  def batches(clips: int) -> int:
+    return -(-clips // batch_size)
+
+  steps = sum(batches(total - counts[fold]) for fold in folds)
+  steps *= config.train.epochs * seeds
+  tests = sum(batches(counts[fold]) for fold in folds) * seeds
+  parts = {
+    "train": steps * train_seconds / side_by_side,
+    "test": tests * eval_seconds,
+    "magnify": batches(total) * magnify_seconds,
+  }
+  about = {"clips": total, "folds": len(folds), "seeds": seeds, "steps": steps}
+  return about | parts | {"total": sum(parts.values())}

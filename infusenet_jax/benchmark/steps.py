@@ -1,0 +1,143 @@
+"""The compiled steps of a config, measured one by one on a batch of noise."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from infusenet_jax.benchmark.roofline import (
+  Ceilings,
+  Measurement,
+  compile_step,
+  measure,
+)
+from infusenet_jax.data import FRAMES
+from infusenet_jax.errors import UserError
+from infusenet_jax.inputs import make_inputs, put_batch
+from infusenet_jax.network import (
+  Network,
+  batch_shapes,
+  build_network,
+  initial_state,
+  sees_frames,
+)
+from infusenet_jax.parallel import device_mesh, even_batch
+
+
+@dataclass(frozen=True)
+class Steps:
+  """What was measured, and the network and the train step that it was measured on.
+
+  Attributes:
+    train: an update of as many folds as the mesh has side by side.
+    eval: the logits of a batch, the infusions' rotations at hand.
+    magnify: a frozen magnifier's latents of a batch, computed once per clip and run;
+      None where there is no such step.
+    train_once: runs one train step.
+  """
+
+  network: Network
+  train: Measurement
+  eval: Measurement
+  magnify: Measurement | None
+  train_once: Callable[[], Any]
+
+  @property
+  def folds(self) -> int:
+    """How many folds are trained side by side."""
+    return self.network.mesh.shape["fold"]
+
+  def clips(self, batch_size: int) -> dict[str, tuple[Measurement, int]]:
+    """Each measurement by its step's name, and how many clips one call takes."""
+    even = even_batch(batch_size, self.network.mesh)
+    found = {"train": (self.train, self.folds * batch_size), "eval": (self.eval, even)}
+    return found | ({"magnify": (self.magnify, even)} if self.magnify else {})
+
+
+def measure_steps(config: ConfigDict, ceilings: Ceilings, repeats: int) -> Steps:
+  """Compiles and times the steps of `config`.
+
+  Raises:
+    DoesNotFit: a step needs more memory than there is.
+  """
+  batch_size = config.train.batch_size
+  mesh = device_mesh(batch_size, config.mesh.fold, config.mesh.data)
+  network = build_network(config, mesh)
+  state = initial_state(config, network, config.seeds[0])
+  weights = (state.params, state.frozen, state.rest)
+  even = even_batch(batch_size, mesh)
+  inputs = make_inputs(noise(config, even), batch_size, mesh)
+
+  def draw(_: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(batch_size), np.ones(batch_size, np.float32)
+
+  drawn = [next(inputs.stream(draw, 0, 1)) for _ in range(mesh.shape["fold"])]
+  batch = inputs.join(drawn)
+  states = network.slots.fill(state)
+  step, seconds = compile_step(network.train_step, (states, batch))
+
+  def train_once() -> Any:
+    nonlocal states
+    states = step(states, batch)
+    return states
+
+  train = measure(step, seconds, train_once, ceilings, repeats)
+  rotations = network.rotate(*weights)
+  arguments = (*weights, rotations, inputs.take(np.arange(even)))
+  evaluate = _measured(network.eval_step, arguments, ceilings, repeats)
+  magnify = None
+  if sees_frames(config) and not config.train.magnifier:
+    frames = put_batch(noise_frames(config, even), mesh)
+    magnify = _measured(network.magnify, (*weights, frames), ceilings, repeats)
+  return Steps(network, train, evaluate, magnify, train_once)
+
+
+def _measured(step, arguments: tuple, ceilings, repeats: int) -> Measurement:
+  compiled, seconds = compile_step(step, arguments)
+  return measure(compiled, seconds, lambda: compiled(*arguments), ceilings, repeats)
+
+
+def noise(config: ConfigDict, count: int) -> dict[str, np.ndarray]:
+  """What the network sees of `count` clips of noise, by the names of a batch."""
+  rng = np.random.default_rng(0)
+  arrays = {}
+  for name, like in batch_shapes(config).items():
+    shape = (count, *like.shape[1:])
+    if name == "weights":
+      continue
+    if jnp.issubdtype(like.dtype, jnp.integer):
+      top = 2 if name == "labels" else 256
+      arrays[name] = rng.integers(0, top, shape, like.dtype)
+    else:
+      arrays[name] = rng.random(shape, np.float32).astype(like.dtype)
+  return arrays
+
+
+def noise_frames(config: ConfigDict, count: int) -> dict[str, np.ndarray]:
+  """Frames (count, H, W, 3) of noise, uint8."""
+  size, rng = config.image_size, np.random.default_rng(0)
+  return {
+    name: rng.integers(0, 256, (count, size, size, 3), np.uint8) for name in FRAMES
+  }
+
+
+def profile(steps: Steps, folder: str) -> None:
+  """Writes a trace of three train steps.
+
+  Raises:
+    UserError: `folder` cannot be written.
+  """
+  try:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UserError(
+      f"--profile={folder}: cannot be written ({error.strerror}); name another"
+    ) from error
+  with jax.profiler.trace(folder):
+    for _ in range(3):
+      jax.block_until_ready(steps.train_once())

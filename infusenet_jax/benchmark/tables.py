@@ -1,0 +1,83 @@
+"""The benchmark's numbers as lines and tables of text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from infusenet_jax.benchmark.epoch import OURS
+from infusenet_jax.benchmark.roofline import Ceilings, Timing
+from infusenet_jax.benchmark.steps import Steps
+from infusenet_jax.train import duration
+
+STEP_COLUMNS = (
+  *("step", "compile s", "GFLOP", "GB", "ms", "quartiles", "clips/s"),
+  *("of roofline", "memory MB"),
+)
+
+
+def step_rows(measured: Steps, batch_size: int) -> list[tuple[str, ...]]:
+  """One row of `STEP_COLUMNS` per step."""
+  return [
+    (
+      name,
+      f"{m.compile_seconds:.1f}",
+      f"{m.flops / 1e9:.1f}",
+      f"{m.num_bytes / 1e9:.2f}",
+      f"{1e3 * m.timing.median:.1f}",
+      f"{1e3 * m.timing.low:.1f}-{1e3 * m.timing.high:.1f}",
+      f"{clips / m.timing.median:.1f}",
+      f"{m.share:.0%}",
+      f"{m.memory / 1e6:.0f}",
+    )
+    for name, (m, clips) in measured.clips(batch_size).items()
+  ]
+
+
+def epoch_table(timings: dict[str, Timing], clips: int) -> str:
+  """Seconds of one epoch of `clips` clips, ours and others'."""
+  ours = timings[OURS].median
+  rows = [("epoch", "s", "quartiles", "clips/s", "times ours")]
+  rows += [
+    (
+      name,
+      f"{timing.median:.3f}",
+      f"{timing.low:.3f}-{timing.high:.3f}",
+      f"{clips / timing.median:.1f}",
+      f"{timing.median / ours:.2f}",
+    )
+    for name, timing in timings.items()
+  ]
+  return table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+  """Rows under their heading; a row with fewer cells than it does not widen columns."""
+  full = [row for row in rows if len(row) == len(rows[0])]
+  widths = [max(map(len, column)) for column in zip(*full, strict=True)]
+  lines = []
+  for row in rows:
+    first, *others = zip(row, widths, strict=False)
+    cells = [first[0].ljust(first[1])] + [cell.rjust(width) for cell, width in others]
+    lines.append("  ".join(cells).rstrip())
+  return "\n".join(lines)
+
+
+def ceilings_line(ceilings: Ceilings) -> str:
+  """What the roofline is made of."""
+  size = ceilings.matrix_size
+  return (
+    f"ceilings: {ceilings.flops / 1e9:,.0f} GFLOP/s ({ceilings.dtype} product of "
+    f"{size} x {size}), {ceilings.bandwidth / 1e9:,.1f} GB/s (copy of "
+    f"{ceilings.copied_bytes / 1e6:,.0f} MB)"
+  )
+
+
+def whole_run_line(config: ConfigDict, whole: dict[str, Any]) -> str:
+  """How long a run of `config` takes."""
+  return (
+    f"whole run ({whole['clips']} clips, {whole['folds']} folds, {whole['seeds']} "
+    f"seeds, {config.train.epochs} epochs: {whole['steps']} steps): "
+    f"{duration(whole['total'])}; training {duration(whole['train'])}, testing "
+    f"{duration(whole['test'])}, magnifying once {duration(whole['magnify'])}"
+  )

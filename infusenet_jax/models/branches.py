@@ -1,0 +1,115 @@
+"""InfuseNet's branches alone and side by side: what it would be without infusion.
+
+Each is built from the parts that InfuseNet is built from and has one head. `train()`
+and `eval()` switch between batch and running statistics.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from infusenet_jax.models import resnet
+from infusenet_jax.models.magnified import MagnifiedInput
+from infusenet_jax.models.magnifier import Magnifier
+
+
+class FlowBranch(nnx.Module):
+  """ResNet-18 (He et al. 2016) on the flow image, in the size that it has.
+
+  Args:
+    num_aus: outputs A, one per action unit.
+    width: channels of stage 1; 64 is ResNet-18.
+    dtype: of the computation; parameters, statistics and logits stay float32.
+    rngs: initialises the parameters.
+  """
+
+  def __init__(self, num_aus: int = 12, *, width: int = 64, dtype=None, rngs: nnx.Rngs):
+    self.stem = resnet.Stem(width, dtype=dtype, rngs=rngs)
+    self.stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
+    self.head = resnet.head(8 * width, num_aus, rngs=rngs)
+
+  def __call__(self, flow: jax.Array) -> jax.Array:
+    """(B, H, W, 3), each channel in [0, 1] -> logits (B, A)."""
+    return self.head(resnet.pooled(self.stages, self.stem(flow)))
+
+
+class MagnifiedBranch(nnx.Module):
+  """ResNet-18's stages on magnified latents, or ResNet-18 on reconstructed frames.
+
+  Args:
+    num_aus, width, dtype, rngs: as in `FlowBranch`.
+    magnified, window_apex, amp: what it sees, as in `MagnifiedInput`.
+  """
+
+  def __init__(
+    self,
+    num_aus: int = 12,
+    *,
+    magnified: str = "latents",
+    window_apex: bool = True,
+    amp: float = 10.0,
+    width: int = 64,
+    dtype=None,
+    rngs: nnx.Rngs,
+  ):
+    self.magnified = MagnifiedInput(magnified, window_apex, amp)
+    self.magnifier = Magnifier(dtype=dtype, rngs=rngs)
+    self.magnified_stem, channels = self.magnified.stem(width, dtype=dtype, rngs=rngs)
+    self.magnified_stages = resnet.stages(channels, width, dtype=dtype, rngs=rngs)
+    self.head = resnet.head(8 * width, num_aus, rngs=rngs)
+
+  def __call__(
+    self,
+    flow: jax.Array,
+    onset: jax.Array,
+    apex: jax.Array,
+    window_apex: jax.Array,
+  ) -> tuple[jax.Array]:
+    """The logits (B, A) of its one head; arguments as InfuseNet's."""
+    return self.classify(flow, self.magnified_latents(onset, apex, window_apex))
+
+  def magnified_latents(
+    self, onset: jax.Array, apex: jax.Array, window_apex: jax.Array
+  ) -> jax.Array:
+    """All that the magnifier contributes, so a frozen one's can be kept per clip."""
+    return self.magnified(self.magnifier, onset, apex, window_apex)
+
+  def classify(self, flow: jax.Array, latents: jax.Array) -> tuple[jax.Array]:
+    """The logits from `magnified_latents` alone: the flow is not looked at."""
+    return (self.head(self._magnified_features(latents)),)
+
+  def _magnified_features(self, latents):
+    return resnet.pooled(self.magnified_stages, self.magnified_stem(latents))
+
+
+class Concatenated(MagnifiedBranch):
+  """Both branches, their pooled features concatenated, one linear head."""
+
+  def __init__(
+    self,
+    num_aus: int = 12,
+    *,
+    width: int = 64,
+    dtype=None,
+    rngs: nnx.Rngs,
+    **magnified,
+  ):
+    super().__init__(num_aus, width=width, dtype=dtype, rngs=rngs, **magnified)
+    self.flow_stem = resnet.Stem(width, dtype=dtype, rngs=rngs)
+    self.flow_stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
+    self.head = resnet.head(2 * 8 * width, num_aus, rngs=rngs)
+
+  def classify(self, flow: jax.Array, latents: jax.Array) -> tuple[jax.Array]:
+    """The logits from flow (B, H, W, 3) and `magnified_latents`."""
+    features = (
+      resnet.pooled(self.flow_stages, self.flow_stem(flow)),
+      self._magnified_features(latents),
+    )
+    return (self.head(jnp.concatenate(features, axis=-1)),)
+
+
+BRANCHES = {
+  "flow_branch": FlowBranch,
+  "magnified_branch": MagnifiedBranch,
+  "concatenated": Concatenated,
+}

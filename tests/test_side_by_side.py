@@ -1,0 +1,82 @@
+"""Folds and seeds on groups of devices give what they give one after another."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infusenet_jax import inputs, train
+from infusenet_jax.predictions import read_predictions
+from tests.conftest import make_clips
+
+ROOT = Path(__file__).parents[1]
+
+# Two seeds of six folds of unequal length, on clips of noise.
+RUN = """
+import sys
+from configs import quickstart
+from infusenet_jax import train
+from tests.conftest import make_clips
+
+workdir, fold, data = sys.argv[1], *map(int, sys.argv[2:])
+config = quickstart.get_config()
+config.image_size, config.model.width, config.model.magnifier_weights = 32, 4, ""
+config.train.update({"epochs": 2, "batch_size": 8, "checkpoint_epochs": 1})
+config.train.magnifier = True
+config.seeds, config.mesh.fold, config.mesh.data = (45, 46), fold, data
+clips = make_clips(57)
+train.records_folder = lambda config: None
+train.load_clips = lambda folder, size: clips
+train.records_identity = lambda folder: {}
+train.say_time_needed = lambda *_: None
+train.train_and_evaluate(config, workdir)
+"""
+
+
+def run(workdir, devices: int, fold: int, data: int = -1) -> np.ndarray:
+  flags = f"--xla_force_host_platform_device_count={devices}"
+  done = subprocess.run(
+    [sys.executable, "-c", RUN, str(workdir), str(fold), str(data)],
+    cwd=ROOT,
+    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  found = read_predictions([workdir / "predictions.csv"])
+  order = np.lexsort((found.clip, found.subject, found.fold, found.seed))
+  return found.logits[order]
+
+
+@pytest.mark.slow
+def test_six_folds_on_six_devices_give_what_one_gives(tmp_path):
+  one = run(tmp_path / "one", devices=1, fold=1)
+  six = run(tmp_path / "six", devices=6, fold=6)
+  assert one.shape == six.shape == (2 * 57, 12)
+  # The same program on every device: only idle lanes differ.
+  np.testing.assert_allclose(six, one, rtol=1e-4, atol=1e-5)
+  for name in ("seed45-casme", "seed46-casme3a"):
+    losses = [(tmp_path / n / "folds" / name / "losses.csv").read_text() for n in
+              ("one", "six")]  # fmt: skip
+    assert len(losses[0].splitlines()) == len(losses[1].splitlines()) == 3
+
+
+def test_clips_that_do_not_fit_the_device_are_streamed_to_it(
+  tiny_config, tmp_path, monkeypatch
+):
+  clips = make_clips()
+  monkeypatch.setattr(train, "records_folder", lambda config: None)
+  monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
+  monkeypatch.setattr(train, "records_identity", lambda folder: {})
+  monkeypatch.setattr(train, "say_time_needed", lambda *_: None)
+  tiny_config.train.magnifier = True  # So that frames are fed, not latents.
+  tiny_config.folds = "samm"
+  logits = []
+  for name, fits in (("resident", True), ("streamed", False)):
+    monkeypatch.setattr(inputs, "fits_device", lambda size, fits=fits: fits)
+    train.train_and_evaluate(tiny_config, tmp_path / name)
+    logits.append(read_predictions([tmp_path / name / "predictions.csv"]).logits)
+  np.testing.assert_array_equal(*logits)
