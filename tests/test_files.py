@@ -1,7 +1,9 @@
+import errno
 import os
 
 import pytest
 
+from infusenet_jax.errors import UserError
 from infusenet_jax.files import write_atomically
 
 
@@ -16,9 +18,10 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
   write_atomically(path, "old")
 
   def fail(*_):
-    raise OSError("disk full")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
   monkeypatch.setattr(os, "replace", fail)
-  with pytest.raises(OSError, match="disk full"):
+  with pytest.raises(UserError, match=r"results\.json: .*No space left.*make room"):
     write_atomically(path, "new")
   assert path.read_text() == "old"
+  assert len(list(tmp_path.iterdir())) == 1

@@ -72,7 +72,7 @@ def test_clips_that_do_not_fit_the_device_are_streamed_to_it(
   monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
   monkeypatch.setattr(train, "records_identity", lambda folder: {})
   monkeypatch.setattr(train, "say_time_needed", lambda *_: None)
-  tiny_config.train.magnifier = True  # So that frames are fed, not latents.
+  tiny_config.model.name = "ststnet"
   tiny_config.folds = "samm"
   logits = []
   for name, fits in (("resident", True), ("streamed", False)):
