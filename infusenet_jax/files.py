@@ -22,6 +22,6 @@ def write_atomically(path: str | os.PathLike, text: str) -> None:
     with contextlib.suppress(OSError):
       draft.unlink(missing_ok=True)
     raise UserError(
-      f"{path}: cannot be written ({error.strerror or error}); put that right (make room), then "
-      "run the same command again"
+      f"{path}: cannot be written ({error.strerror or error}); put that right (make "
+      "room), then run the same command again"
     ) from error

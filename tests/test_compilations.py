@@ -6,6 +6,8 @@ import pytest
 from infusenet_jax import train
 from tests.conftest import make_clips
 
+pytestmark = pytest.mark.slow
+
 COMPILED = "/jax/core/compile/backend_compile_duration"
 # Of the loss beside the progress bar, whenever that is drawn: no computation.
 DRAWING = {"jit(squeeze)", "jit(dynamic_slice)"}
