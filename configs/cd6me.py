@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
 
   config.data_dir = ""  # prepared records; empty: simulated databases stand in
   config.record_size = 224  # pixels, where records are made here
-  config.image_size = 224  # pixels that the network sees, a multiple of 32
+  config.image_size = 224  # pixels that the network sees, a multiple of 16
   config.simulated = ConfigDict(
     {
       "dir": "data/simulated-cd6me",

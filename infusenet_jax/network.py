@@ -76,9 +76,9 @@ def check_config(config: ConfigDict) -> None:
       raise UserError(
         f"config.folds names {name!r}; expected 'all' or some of {', '.join(DATABASES)}"
       )
-  if config.image_size < 32 or config.image_size % 32:
+  if config.image_size < 32 or config.image_size % 16:
     raise UserError(
-      f"config.image_size is {config.image_size}; expected a multiple of 32 pixels"
+      f"config.image_size is {config.image_size}; expected a multiple of 16 from 32"
     )
   positive = {
     "config.train.epochs": train.epochs,

@@ -165,7 +165,7 @@ def test_a_workdir_that_cannot_be_made_is_refused(tiny_config, tmp_path):
   "field, value, message",
   [
     ("folds", "casme2,cosmos", r"config\.folds names 'cosmos'.*casme2"),
-    ("image_size", 100, "multiple of 32"),
+    ("image_size", 100, "multiple of 16"),
     ("decide_by", "vote", "expected one of both, flow, magnified"),
     ("protocol", "holdout", "expected one of cd6me, loso"),
     ("seeds", (), "expected whole numbers"),

@@ -59,13 +59,16 @@ SETS = (
 )
 
 
-def study(workdirs: Sequence[Path], sets: Path | None, out: Path) -> None:
+def study(
+  workdirs: Sequence[Path], sets: Path | None, out: Path, scale: float | None = None
+) -> None:
   """Measures all runs on all sets and writes tables and figures to `out`.
 
   Args:
     workdirs: of finished runs, all trained on the same simulation.
     sets: folder for the test sets, nine times the training set; default: OUT/sets.
     out: folder of the study.
+    scale: of the test sets; default: the training set's. Fewer clips, wider intervals.
 
   Raises:
     UserError: something about the runs or the folders to be put right.
@@ -73,6 +76,8 @@ def study(workdirs: Sequence[Path], sets: Path | None, out: Path) -> None:
   runs = [Run(workdir) for workdir in workdirs]
   _check_names(runs)
   source = _same_source(runs)
+  if scale is not None:
+    source["scale"] = scale
   sets = sets or out / "sets"
   parts = {}
   for wanted in SETS:
@@ -187,6 +192,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     help="for the nine test sets, to share them between studies (default: OUT/sets)",
   )
   parser.add_argument(
+    "--scale",
+    type=float,
+    help="of the test sets, such as 0.1 to save time (default: the training set's)",
+  )
+  parser.add_argument(
     "--out", type=Path, default=Path("runs/artefacts"), metavar="DIR",
     help="for tables and figures (default: runs/artefacts)",
   )  # fmt: skip
@@ -197,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   )
   keep_compiled()
   try:
-    study(options.workdirs, options.sets, options.out)
+    study(options.workdirs, options.sets, options.out, options.scale)
   except OSError as error:
     raise UserError(
       f"{error.filename or options.out}: cannot be written or read ({error.strerror})"

@@ -31,22 +31,24 @@ def _normal(seed, *shape):
 
 
 @pytest.mark.parametrize(
-  ("size", "kernel", "stride", "padding"),
+  ("size", "kernel", "stride", "padding", "channels"),
   [
-    ((12, 15), 3, 2, "VALID"),
-    ((14, 14), 7, 1, "VALID"),
-    ((2, 1), 3, 1, 1),
-    ((2, 2), 3, 2, 1),
-    ((4, 4), 7, 2, 3),
-    ((8, 8), 3, 2, 1),
-    ((8, 8), 1, 2, 0),
+    ((12, 15), 3, 2, "VALID", 3),
+    ((14, 14), 7, 1, "VALID", 3),
+    ((2, 1), 3, 1, 1, 3),
+    ((2, 2), 3, 2, 1, 3),
+    ((4, 4), 7, 2, 3, 3),
+    ((4, 3), 3, 1, 1, 128),
+    ((8, 8), 3, 2, 1, 3),
+    ((8, 8), 1, 2, 0, 3),
   ],
 )
-def test_conv(size, kernel, stride, padding):
+def test_conv(size, kernel, stride, padding, channels):
   if isinstance(padding, int):
     padding = ((padding, padding), (padding, padding))
   with jax.enable_x64(True):
-    x, k = _normal(0, 2, *size, 3), _normal(1, kernel, kernel, 3, 5)
+    x = _normal(0, 2, *size, channels)
+    k = _normal(1, kernel, kernel, channels, 5)
 
     def plain(x, k):
       return jax.lax.conv_general_dilated(
