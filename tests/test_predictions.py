@@ -67,7 +67,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     raise OSError("disk full")
 
   monkeypatch.setattr(os, "replace", fail)
-  with pytest.raises(OSError, match="disk full"):
+  with pytest.raises(UserError, match=r"predictions\.csv: .*disk full"):
     write_predictions(path, predictions_of(["b"]))
   assert path.read_bytes() == before
 
