@@ -123,7 +123,8 @@ def train_folds(
       running = list(lanes.running())
       if not running:
         return
-      bar.set_description(", ".join(str(course) for _, course in running[:2]))
+      names = ", ".join(str(course) for _, course in running[:2])
+      bar.set_description(names, refresh=False)
       if signals.stop_before(rounds):
         for lane, _ in running:
           lanes.save(lane)
