@@ -21,7 +21,13 @@ from infusenet_jax.network import (
   seconds_per_step,
   sees_frames,
 )
-from infusenet_jax.parallel import device_mesh, first_makes, is_main, wait_for_all
+from infusenet_jax.parallel import (
+  device_mesh,
+  even_batch,
+  first_makes,
+  is_main,
+  wait_for_all,
+)
 from infusenet_jax.predictions import Predictions, write_predictions
 from infusenet_jax.protocol import Fold, folds
 from infusenet_jax.results import print_results, results_exist, write_results
@@ -103,7 +109,7 @@ def input_arrays(
       clips,
       lambda frames: network.magnify(*weights, frames),
       network.mesh,
-      batch_size=config.train.batch_size,
+      batch_size=even_batch(config.train.batch_size, network.mesh),
       frozen_magnifier=not config.train.magnifier,
     )
   return arrays

@@ -25,7 +25,8 @@ workdir, fold, data = sys.argv[1], *map(int, sys.argv[2:])
 config = quickstart.get_config()
 config.image_size, config.model.width, config.model.magnifier_weights = 32, 4, ""
 config.train.update({"epochs": 2, "batch_size": 8, "checkpoint_epochs": 1})
-config.train.magnifier = True
+# Rounding differs between one device and six, and Adam at a usual rate amplifies it.
+config.train.update({"learning_rate": 1e-6, "magnifier": True})
 config.seeds, config.mesh.fold, config.mesh.data = (45, 46), fold, data
 clips = make_clips(57)
 train.records_folder = lambda config: None
@@ -56,12 +57,17 @@ def test_six_folds_on_six_devices_give_what_one_gives(tmp_path):
   one = run(tmp_path / "one", devices=1, fold=1)
   six = run(tmp_path / "six", devices=6, fold=6)
   assert one.shape == six.shape == (2 * 57, 12)
-  # The same program on every device: only idle lanes differ.
-  np.testing.assert_allclose(six, one, rtol=1e-4, atol=1e-5)
-  for name in ("seed45-casme", "seed46-casme3a"):
-    losses = [(tmp_path / n / "folds" / name / "losses.csv").read_text() for n in
-              ("one", "six")]  # fmt: skip
-    assert len(losses[0].splitlines()) == len(losses[1].splitlines()) == 3
+  np.testing.assert_allclose(six, one, rtol=1e-3, atol=1e-3)
+  folders = sorted(path.name for path in (tmp_path / "one" / "folds").iterdir())
+  assert len(folders) == 12
+  # Each fold's losses are those of its own clips, in its own order.
+  losses = [
+    [np.loadtxt(tmp_path / run / "folds" / name / "losses.csv", delimiter=",",
+                skiprows=1) for name in folders]
+    for run in ("one", "six")
+  ]  # fmt: skip
+  np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+  assert np.ptp(np.array(losses[0])[:, :, 1]) > 1e-3
 
 
 def test_clips_that_do_not_fit_the_device_are_streamed_to_it(
