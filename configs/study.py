@@ -5,7 +5,7 @@
     python -m infusenet_jax.main --config=configs/study.py:rates
 
 models: the baselines, InfuseNet as published and ours. ablations: one change of ours at
-a time. rates: every model at several learning rates, one seed, on another draw of the
+a time. rates: every model at several rates, one seed, two folds, on another draw of the
 simulated databases, so that the choice of a rate never sees the clips of the other two.
 
 Each variant is a run of its own in WORKDIR/<variant>, which is kept and resumed as any
