@@ -44,8 +44,11 @@ class Course:
     """The state to start with: the newest checkpoint's, or a fresh one."""
     self.checkpoints = Checkpoints(self.folder / "checkpoints")
     state = initial_state(config, network, self.seed)
-    per_epoch = jax.device_put(jnp.int32(self.epoch_steps), replicated(network.mesh))
-    state = state._replace(epoch_steps=per_epoch)
+    own = {
+      "epoch_steps": jnp.int32(self.epoch_steps),
+      "seed": jnp.uint32(self.seed % 2**32),
+    }
+    state = state._replace(**jax.device_put(own, replicated(network.mesh)))
     if (saved := self.checkpoints.restore(state)) is not None:
       state = saved
     self.step = int(state.step)

@@ -9,6 +9,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
+from infusenet_jax import recipe
 from infusenet_jax.data import FRAMES
 from infusenet_jax.parallel import (
   over_batch,
@@ -30,6 +31,7 @@ class TrainState(NamedTuple):
     opt_state: the optimiser's state.
     step: () int32, updates made so far.
     epoch_steps: () int32, updates in an epoch.
+    seed: () uint32, which with `step` decides what chance decides in a step.
     loss_sum: () float32, sum of the losses since the epoch began.
     failed_step: () int32, the first step whose loss or gradient was not finite, or -1.
       From it on nothing is updated, so that the state can be looked at.
@@ -41,13 +43,9 @@ class TrainState(NamedTuple):
   opt_state: optax.OptState
   step: jax.Array
   epoch_steps: jax.Array
+  seed: jax.Array
   loss_sum: jax.Array
   failed_step: jax.Array
-
-
-def make_optimizer(learning_rate: float, l2: float) -> optax.GradientTransformation:
-  """Adam with the L2 penalty added to the gradient, as the CD6ME benchmark trains."""
-  return optax.chain(optax.add_decayed_weights(l2), optax.adam(learning_rate))
 
 
 def split_model(
@@ -76,6 +74,7 @@ def new_state(
     optimizer.init(params),
     step=jnp.int32(0),
     epoch_steps=jnp.int32(1),
+    seed=jnp.uint32(0),
     loss_sum=jnp.float32(0),
     failed_step=jnp.int32(-1),
   )
@@ -83,7 +82,12 @@ def new_state(
 
 
 def make_train_step(
-  graph: nnx.GraphDef, optimizer: optax.GradientTransformation, mesh: Mesh
+  graph: nnx.GraphDef,
+  optimizer: optax.GradientTransformation,
+  mesh: Mesh,
+  *,
+  mirror: bool = False,
+  cosine_epochs: int | None = None,
 ) -> Callable[[TrainState, Batch], TrainState]:
   """Compiles one update of F folds side by side, each on its own group of devices.
 
@@ -91,9 +95,16 @@ def make_train_step(
   `flow` (F, B, H, W, 3) in [0, 1], `labels` (F, B, 12), `weights` (F, B) and what else
   the model sees: `latents` (F, B, H/4, W/4, 64), say, or the uint8 frames. A fold
   whose weights are all 0 sits the step out.
+
+  `mirror` mirrors faces at random; with `cosine_epochs` the learning rate falls to 0
+  over so many epochs.
   """
 
   def update(state: TrainState, batch: Batch) -> TrainState:
+    if mirror:
+      key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+      batch = recipe.mirror_faces(key, batch)
+
     def loss_of(params):
       model = nnx.merge(graph, params, state.frozen, state.rest, copy=True)
       model.train()
@@ -105,6 +116,9 @@ def make_train_step(
 
     (loss, rest), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    if cosine_epochs:
+      rate = recipe.cosine(state.step, cosine_epochs * state.epoch_steps)
+      updates = optax.tree.scale(rate, updates)
     params = optax.apply_updates(state.params, updates)
     takes_part = jnp.any(batch["weights"] > 0)
     finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
@@ -122,6 +136,7 @@ def make_train_step(
       opt_state=keep(opt_state, state.opt_state),
       step=state.step + takes_part,
       epoch_steps=state.epoch_steps,
+      seed=state.seed,
       loss_sum=jnp.where(
         takes_part, jnp.where(begins, 0, state.loss_sum) + loss, state.loss_sum
       ),

@@ -13,7 +13,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from infusenet_jax import engine
+from infusenet_jax import engine, recipe
 from infusenet_jax.data import FRAMES
 from infusenet_jax.engine import Batch, TrainState
 from infusenet_jax.errors import UserError
@@ -58,6 +58,7 @@ def check_config(config: ConfigDict) -> None:
     ("config.model.gate", model.gate, GATES),
     ("config.model.infused", model.infused, range(PLACES + 1)),
     ("config.model.magnified", model.magnified, MAGNIFIED),
+    ("config.train.decay", train.decay, recipe.DECAYS),
     ("config.decide_by", config.decide_by, DECISIONS),
     ("config.protocol", config.protocol, ("cd6me", "loso")),
     ("config.dtype", config.dtype, ("auto", "float32", "bfloat16")),
@@ -127,7 +128,7 @@ def build_network(config: ConfigDict, mesh: Mesh) -> Network:
   train_magnifier = config.train.magnifier
   model = nnx.eval_shape(lambda: _create_model(config, nnx.Rngs(0)))
   graph, *_ = engine.split_model(model, train_magnifier)
-  optimizer = engine.make_optimizer(config.train.learning_rate, config.train.l2)
+  optimizer = recipe.make_optimizer(config.train.learning_rate, config.train.l2)
   return Network(
     graph=graph,
     optimizer=optimizer,
@@ -138,7 +139,13 @@ def build_network(config: ConfigDict, mesh: Mesh) -> Network:
         _create_model(config, nnx.Rngs(key)), train_magnifier
       )[1:]
     ),
-    train_step=engine.make_train_step(graph, optimizer, mesh),
+    train_step=engine.make_train_step(
+      graph,
+      optimizer,
+      mesh,
+      mirror=config.train.mirror,
+      cosine_epochs=config.train.epochs if config.train.decay == "cosine" else None,
+    ),
     slots=engine.make_slots(mesh),
     magnify=engine.make_magnify(graph, mesh),
     rotate=engine.make_rotate(graph, mesh) if infuses(config) else lambda *_: None,

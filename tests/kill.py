@@ -33,6 +33,8 @@ FLAGS = (
   "--config.train.epochs=6",
   "--config.train.batch_size=4",
   "--config.train.checkpoint_epochs=1",
+  "--config.train.decay=cosine",
+  "--config.train.mirror",
 )
 
 
