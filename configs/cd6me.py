@@ -60,7 +60,7 @@ def get_config() -> ConfigDict:
       "batch_size": 32,
       "learning_rate": 1e-4,
       "l2": 1e-3,  # added to the gradient, not decoupled
-      "decay": "none",  # or "cosine": the learning rate falls to 0 by the last epoch
+      "schedule": "constant",  # or "cosine": the rate falls to 0 by the last epoch
       "mirror": False,  # whether half of the faces, at random, are seen mirrored
       "magnifier": False,  # whether the magnifier is trained along
       "checkpoint_epochs": 5,

@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
       "epochs": 20,
       "batch_size": 32,
       "learning_rate": 1e-3,
-      "decay": "cosine",
+      "schedule": "cosine",
       "mirror": True,
       "checkpoint_epochs": 10,
     }

@@ -15,8 +15,8 @@ Every field of configs/cd6me.py can be overridden, for all variants at once.
 
 The scale is reduced for two cores: simulated databases of a quarter of the published
 clips with evenly spread AUs, 64 px instead of 224, a quarter of the width, 16 epochs of
-batches of 16 instead of 200 of 32, 3 seeds instead of 5. docs/results.md: what came
-out.
+batches of 16 instead of 200 of 32, at a rate that falls to 0 and with half of the faces
+mirrored, 3 seeds instead of 5. docs/results.md: what came out.
 """
 
 from ml_collections import ConfigDict
@@ -71,6 +71,7 @@ def get_config(study: str = "models") -> ConfigDict:
   config.simulated.update({"dir": "data/simulated-study", "scale": 0.25})
   config.seeds = (45, 46, 47)
   config.train.update({"epochs": 16, "batch_size": 16})
+  config.mesh.update({"fold": -1, "data": 1})  # a fold and seed on each device
   config.only = ""  # variants to run, such as 'sssnet,ststnet'; empty: all
   config.study = ConfigDict({"name": study, "reference": ""})
   STUDIES[study](config)

@@ -5,11 +5,14 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
 from infusenet_jax.errors import UserError
@@ -24,9 +27,22 @@ class Checkpoints:
   """The checkpoints of one fold and seed, the newest `keep` of them.
 
   Saving is asynchronous and atomic: a killed process leaves the one before intact.
+  Each holds a checksum of the state, which Orbax's files do not: a single bit that has
+  changed on disk would be restored without a word.
+
+  Args:
+    folder: theirs alone.
+    keep: how many.
+    whose: what the state belongs to, such as a fold and a seed; kept beside it.
   """
 
-  def __init__(self, folder: str | Path, keep: int = 2):
+  def __init__(
+    self,
+    folder: str | Path,
+    keep: int = 2,
+    whose: Mapping[str, str | int] | None = None,
+  ):
+    self._whose = dict(whose or {})
     options = ocp.CheckpointManagerOptions(
       max_to_keep=keep, create=True, cleanup_tmp_directories=True
     )
@@ -39,16 +55,27 @@ class Checkpoints:
     Damaged ones are set aside, once an older one has been read.
 
     Raises:
-      UserError: there are checkpoints, but none can be read.
+      UserError: there are checkpoints, but none can be read, or they are another's.
     """
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    items = ocp.args.Composite(
+      state=ocp.args.StandardRestore(target), about=ocp.args.JsonRestore()
+    )
     damaged = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
       try:
-        state = self._manager.restore(step, args=ocp.args.StandardRestore(target))
+        found = self._manager.restore(step, args=items)
+        state, about = found.state, found.about
+        if about["checksum"] != checksum(state):
+          raise ValueError("its checksum is another")
       except Exception as error:  # Whatever a damaged file makes the reader raise.
         damaged[step] = (str(error).splitlines() or [type(error).__name__])[0]
         continue
+      if about["whose"] != self._whose:
+        raise UserError(
+          f"{self._manager.directory}: holds checkpoints of {about['whose']}, expected "
+          f"those of {self._whose}; put the folder back where it was"
+        )
       self._set_aside(damaged)
       return state
     if damaged:
@@ -81,8 +108,12 @@ class Checkpoints:
     """
     step = int(state.step)
     if step not in self._manager.all_steps():
+      about = {"whose": self._whose, "checksum": checksum(state)}
+      items = ocp.args.Composite(
+        state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(about)
+      )
       with _one_line(self._manager.directory):
-        self._manager.save(step, args=ocp.args.StandardSave(state))
+        self._manager.save(step, args=items)
 
   def keep_newest(self) -> None:
     """Deletes all but the newest, when training is over."""
@@ -102,6 +133,16 @@ class Checkpoints:
         self._manager.wait_until_finished()
       finally:
         self._manager.close()
+
+
+def checksum(state: State) -> int:
+  """CRC-32 of all leaves' bytes, in the order of the tree."""
+  total = 0
+  for leaf in jax.tree.leaves(state):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      leaf = jax.random.key_data(leaf)
+    total = zlib.crc32(np.ascontiguousarray(leaf).view(np.uint8).data, total)
+  return total
 
 
 @contextlib.contextmanager

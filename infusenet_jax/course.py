@@ -42,7 +42,7 @@ class Course:
 
   def begin(self, config: ConfigDict, network: Network, inputs: Inputs) -> TrainState:
     """The state to start with: the newest checkpoint's, or a fresh one."""
-    self.checkpoints = Checkpoints(self.folder / "checkpoints")
+    self.checkpoints = course_checkpoints(self.folder, self.seed, self.fold)
     state = initial_state(config, network, self.seed)
     own = {
       "epoch_steps": jnp.int32(self.epoch_steps),
@@ -97,6 +97,12 @@ class Course:
 
   def __str__(self) -> str:
     return f"seed {self.seed}, leaving out {self.fold.name}"
+
+
+def course_checkpoints(folder: Path, seed: int, fold: Fold) -> Checkpoints:
+  """Those of one fold and seed in their folder."""
+  whose = {"fold": fold.name, "seed": seed}
+  return Checkpoints(folder / "checkpoints", whose=whose)
 
 
 def steps_per_epoch(config: ConfigDict, fold: Fold) -> int:

@@ -18,7 +18,7 @@ from infusenet_jax.tables import cd6me_tables, compare
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Prints every table of the predictions and, with --out, writes them."""
+  """Prints the tables of the predictions and, with --out, writes all of them."""
   parser = argparse.ArgumentParser(
     prog="python -m infusenet_jax.evaluate",
     description="Recomputes every CD6ME table from saved predictions alone.",

@@ -62,9 +62,10 @@ def samples_section(
   words = "In the flow, hue is direction and depth is length; white stands still."
   if any(sample.maps for sample in samples):
     words += (
-      " Over the apex: gates (mean over channels) after each infused stage, and the"
-      " saliency, |d logit / d input|, of the AUs shown; bright is the map's largest"
-      " value. The network is that of the fold that left the clip out."
+      " Over the apex: gates (mean over channels) after each infused stage, where the"
+      " model has them, and the saliency, |d logit / d input|, of the AUs shown; bright"
+      " is the map's largest value."
+      " The network is that of the fold that left the clip out."
     )
   return f'<p>{words}</p><div class="samples">{"".join(cards)}</div>'
 

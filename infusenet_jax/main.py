@@ -24,6 +24,7 @@ from ml_collections import ConfigDict, config_flags
 
 from infusenet_jax.errors import REQUEUE, UserError, exit_with_one_line
 from infusenet_jax.parallel import is_main, join_processes, keep_compiled, lost_process
+from infusenet_jax.stopping import obey_sigterm
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "The experiment's config file."
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str]) -> None:
   _join_processes()
   module, function = TASKS[config.task]
   run = getattr(importlib.import_module(module), function)
-  run(config, _WORKDIR.value or Path("runs") / config.name)
+  with obey_sigterm():
+    run(config, _WORKDIR.value or Path("runs") / config.name)
 
 
 def _join_processes() -> None:

@@ -35,6 +35,27 @@ class Signals:
 
 
 @contextlib.contextmanager
+def obey_sigterm() -> Iterator[None]:
+  """SIGTERM ends what is not training at once, and as launchers expect it.
+
+  Raises:
+    Preempted: it came.
+  """
+  if jax.process_count() > 1:  # JAX notes SIGTERM; training asks for it.
+    yield
+    return
+
+  def stop(*_) -> None:
+    raise Preempted("nothing was being trained; run the same command again to go on")
+
+  before = signal.signal(signal.SIGTERM, stop)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
 def catch_signals() -> Iterator[Signals]:
   """Notes SIGTERM and the first Ctrl-C instead of obeying them at once."""
   signals = Signals()

@@ -17,7 +17,7 @@ from infusenet_jax.predictions import read_predictions
 from infusenet_jax.results import results_exist
 from infusenet_jax.study_tables import Row, score, write_study
 from infusenet_jax.train import duration, train_and_evaluate
-from infusenet_jax.workdir import CONFIG, versions
+from infusenet_jax.workdir import CONFIG, config_differences, versions
 
 _log = logging.getLogger(__name__)
 
@@ -153,9 +153,7 @@ def _rows(
 def _finished(config: ConfigDict, workdir: Path) -> bool:
   if not results_exist(workdir):
     return False
-  same = json.loads((workdir / CONFIG).read_text()) == json.loads(
-    config.to_json_best_effort()
-  )
+  same = not config_differences(json.loads((workdir / CONFIG).read_text()), config)
   if not same:
     _log.warning("%s holds a run of another config: left out", workdir)
   return same

@@ -105,14 +105,22 @@ def _check_config(path: Path, config: ConfigDict) -> None:
     raise UserError(
       f"{path}: not a run's config ({error}); name another --workdir"
     ) from error
-  if differences := _differences(flatten(theirs), flatten(_as_json(config))):
+  if differences := config_differences(theirs, config):
     raise UserError(
       f"{path}: this workdir holds another run ({'; '.join(differences)}); "
       "name another --workdir, or run the config that is there"
     )
 
 
-def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+def config_differences(kept: dict[str, Any], config: ConfigDict) -> list[str]:
+  """What makes `config` another run than the one whose config.json was `kept`.
+
+  How the work is spread over devices does not: a run may go on on others.
+  """
+  theirs, ours = (
+    {k: v for k, v in flatten(given).items() if not k.startswith("mesh.")}
+    for given in (kept, _as_json(config))
+  )
   absent = "absent"
   pairs = {
     name: (theirs.get(name, absent), ours.get(name, absent))

@@ -33,7 +33,7 @@ FLAGS = (
   "--config.train.epochs=6",
   "--config.train.batch_size=4",
   "--config.train.checkpoint_epochs=1",
-  "--config.train.decay=cosine",
+  "--config.train.schedule=cosine",
   "--config.train.mirror",
 )
 
@@ -133,7 +133,8 @@ def last_checkpoint(fold: Path) -> dict[str, np.ndarray]:
   """The arrays of the newest checkpoint, read without the project's own code."""
   with ocp.CheckpointManager(fold / "checkpoints") as manager:
     step = manager.latest_step()
-    state = manager.restore(step, args=ocp.args.StandardRestore())
+    items = ocp.args.Composite(state=ocp.args.StandardRestore())
+    state = manager.restore(step, args=items).state
   leaves = jax.tree.leaves_with_path(state)
   arrays = {}
   for path, leaf in leaves:

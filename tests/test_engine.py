@@ -34,6 +34,7 @@ def random_batch(config, seed: int = 0, folds: int = 1) -> dict[str, np.ndarray]
 
 @pytest.fixture
 def network_and_state(tiny_config):
+  tiny_config.train.update({"schedule": "constant", "mirror": False})
   mesh = device_mesh(tiny_config.train.batch_size)
   network = build_network(tiny_config, mesh)
   return network, network.slots.fill(initial_state(tiny_config, network, 0))
@@ -45,11 +46,12 @@ def test_training_lowers_the_loss_and_leaves_the_magnifier(
   network, state = network_and_state
   frozen = jax.tree.map(np.asarray, state.frozen)
   assert len(jax.tree.leaves(frozen)) > 20
-  batch, losses = random_batch(tiny_config), []
+  batch, losses, first = random_batch(tiny_config), [], state.params
   for _ in range(30):
     state = network.train_step(state, batch)
     losses.append(float(state.loss_sum[0]))  # An epoch is one step here.
   assert losses[-1] < 0.7 * losses[0]
+  assert all(leaf.is_deleted() for leaf in jax.tree.leaves(first))  # Donated.
   assert int(state.step[0]) == 30
   jax.tree.map(np.testing.assert_array_equal, frozen, state.frozen)
   assert network.train_step._cache_size() == 1

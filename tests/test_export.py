@@ -44,7 +44,8 @@ def test_train_and_eval_step_lower_for_every_platform(
 ):
   config = cd6me.get_config()
   config.dtype, config.image_size = dtype, image_size
-  config.train.magnifier = train_magnifier
+  config.train.update({"magnifier": train_magnifier, "mirror": True})
+  config.train.schedule = "cosine"
   network = build_network(config, device_mesh(config.train.batch_size, **config.mesh))
   train, evaluate = shapes(config, network)
   exported = jax.export.export(network.train_step, platforms=PLATFORMS)(*train)

@@ -1,4 +1,4 @@
-"""Mirrored faces and the decay of the learning rate."""
+"""Mirrored faces and the falling learning rate."""
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,12 @@ def test_a_clip_is_mirrored_as_a_whole_or_not_at_all(seed, key):
     np.testing.assert_array_equal(clip["onset"], batch["onset"][i])
 
 
+def test_a_clip_without_motion_has_none_in_the_mirror():
+  batch = {"flow": np.zeros((16, 4, 4, 3), np.float16)}
+  mirrored = recipe.mirror_faces(jax.random.key(0), batch)
+  np.testing.assert_array_equal(mirrored["flow"], batch["flow"])
+
+
 def test_about_half_of_the_faces_are_mirrored():
   batch = faces(0, count=2000)
   mirrored = recipe.mirror_faces(jax.random.key(1), batch)
@@ -52,9 +58,10 @@ def test_about_half_of_the_faces_are_mirrored():
 
 
 def test_the_rate_falls_from_all_of_it_to_nothing():
-  rates = recipe.cosine(jnp.arange(101), jnp.int32(100))
-  np.testing.assert_allclose(rates[jnp.array([0, 50, 100])], [1, 0.5, 0], atol=1e-6)
-  assert (jnp.diff(rates) < 0).all()
+  rates = recipe.cosine(jnp.arange(201), jnp.int32(100))
+  chosen = jnp.array([0, 50, 100, 200])
+  np.testing.assert_allclose(rates[chosen], [1, 0.5, 0, 0], atol=1e-6)
+  assert (jnp.diff(rates[:101]) < 0).all()
 
 
 def params_after(config, steps: int, *, seed: int = 0, epoch_steps: int = 2):
@@ -72,17 +79,17 @@ def params_after(config, steps: int, *, seed: int = 0, epoch_steps: int = 2):
 
 
 def test_the_last_steps_of_a_cosine_hardly_move_the_parameters(tiny_config):
-  tiny_config.train.epochs = 5
+  tiny_config.train.update({"epochs": 5, "schedule": "constant", "mirror": False})
   constant = params_after(tiny_config, 10)
-  tiny_config.train.decay = "cosine"
+  tiny_config.train.schedule = "cosine"
   falling = params_after(tiny_config, 10)
   np.testing.assert_array_equal(constant[0], falling[0])
   moved = [np.abs(np.diff(seen[-2:], axis=0)).max() for seen in (constant, falling)]
   assert moved[1] < 0.1 * moved[0]
 
 
-def test_mirroring_depends_on_the_seed_and_on_nothing_else(tiny_config):
-  tiny_config.train.mirror = True
+def test_mirroring_is_drawn_from_the_seed(tiny_config):
+  tiny_config.train.update({"schedule": "constant", "mirror": True})
   one, again, other = (params_after(tiny_config, 3, seed=s)[-1] for s in (5, 5, 6))
   np.testing.assert_array_equal(one, again)
   assert (one != other).any()
@@ -91,6 +98,6 @@ def test_mirroring_depends_on_the_seed_and_on_nothing_else(tiny_config):
 @pytest.mark.parametrize("decay", ["linear", ""])
 def test_an_unknown_decay_is_refused(tiny_config, decay):
 
-  tiny_config.train.decay = decay
-  with pytest.raises(UserError, match=r"config.train.decay is .* none, cosine"):
+  tiny_config.train.schedule = decay
+  with pytest.raises(UserError, match=r"config.train.schedule is .* constant, cosine"):
     check_config(tiny_config)

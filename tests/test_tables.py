@@ -63,12 +63,18 @@ def test_tables_equal_scikit_learn():
     for table, values in (("au", au), ("database", fold.mean(2))):
       scores = getattr(tables, table)[kind]
       average = values.mean(-1)
-      np.testing.assert_allclose(scores.mean[..., :-1], values.mean(0), atol=1e-9)
-      np.testing.assert_allclose(scores.mean[..., -1], average.mean(0), atol=1e-9)
-      np.testing.assert_allclose(scores.std[..., -1], average.std(0, ddof=1), atol=1e-9)
+      np.testing.assert_allclose(
+        scores.mean[..., :-1], values.mean(0), rtol=0, atol=1e-9
+      )
+      np.testing.assert_allclose(
+        scores.mean[..., -1], average.mean(0), rtol=0, atol=1e-9
+      )
+      np.testing.assert_allclose(
+        scores.std[..., -1], average.std(0, ddof=1), rtol=0, atol=1e-9
+      )
     folds = tables.fold[kind]
-    np.testing.assert_allclose(folds[:, :-1], fold.mean(0), atol=1e-9)
-    np.testing.assert_allclose(folds[:, -1], fold.mean((0, 2)), atol=1e-9)
+    np.testing.assert_allclose(folds[:, :-1], fold.mean(0), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(folds[:, -1], fold.mean((0, 2)), rtol=0, atol=1e-9)
 
 
 def test_always_positive_is_a_model_that_says_so():
@@ -140,7 +146,7 @@ def test_one_models_gain_is_paired():
   assert 0 < low < gain < high
   assert compare(good, good)["au"]["macro"] == (0, 0, 0)
   loss = compare(poor, good)["database"]["binary"]
-  np.testing.assert_allclose(loss, (-gain, -high, -low), atol=1e-9)
+  np.testing.assert_allclose(loss, (-gain, -high, -low), rtol=0, atol=1e-9)
 
 
 def change_one_label(run):

@@ -14,6 +14,7 @@ from infusenet_jax import train
 from infusenet_jax.errors import Preempted, UserError
 from infusenet_jax.network import Network, build_network
 from infusenet_jax.parallel import device_mesh
+from infusenet_jax.predictions import read_predictions
 from infusenet_jax.workdir import claim, keep_config
 from tests.conftest import make_clips
 
@@ -92,6 +93,32 @@ def test_results_carry_config_versions_seed_and_the_word_simulated(
     if line[:1] == "#"
   ]
   assert titles and all("simulated data" in title for title in titles)
+
+
+def test_leaving_one_subject_out_trains_and_tests_inside_each_database(
+  tiny_config, clips, tmp_path
+):
+  tiny_config.protocol = "loso"
+  tiny_config.model.name = "ststnet"  # Compiled in no time.
+  train.train_and_evaluate(tiny_config, tmp_path / "run")
+  found = read_predictions([tmp_path / "run" / "predictions.csv"])
+  tested = sorted(zip(found.fold, found.database, found.subject, strict=True))
+  own = np.isin(clips.database, ["casme2", "samm"])
+  expected = [
+    (f"{database}/{subject}", database, subject)
+    for database, subject in zip(clips.database[own], clips.subject[own], strict=True)
+  ]
+  assert tested == sorted(expected)
+  assert len({fold for fold, *_ in tested}) == 10
+
+
+def test_a_run_goes_on_however_its_folds_are_spread_over_devices(
+  tiny_config, clips, tmp_path
+):
+  tiny_config.model.name = "ststnet"
+  train.train_and_evaluate(tiny_config, tmp_path / "run")
+  tiny_config.mesh.update({"fold": -1, "data": 1})
+  train.train_and_evaluate(tiny_config, tmp_path / "run")
 
 
 def test_a_damaged_newest_checkpoint_is_set_aside(

@@ -4,7 +4,8 @@
 
 The runs were trained on simulated databases. Those are made again, with the same
 clips, faces and light, at nuisance 0, 1, 2 and 3, and with faces at rest under one kind
-of nuisance alone. Each fold's model is tested on the database that it never saw:
+of nuisance alone, at 1 and 2. Each fold's model is tested on the database that it never
+saw:
 
 * pointing: how much of what the model looks at lies where the face truly moved;
 * artefact response: false alarms where nothing but light, head or noise changed;
@@ -55,7 +56,11 @@ class StudySet(NamedTuple):
 SETS = (
   *(StudySet(f"nuisance-{n}", (f"--nuisance={n}",), False) for n in STRENGTHS),
   StudySet("still-none", ("--still", "--nuisance=0"), True),
-  *(StudySet(f"still-{k}", ("--still", f"--only={k}"), True) for k in KINDS),
+  *(
+    StudySet(f"still-{k}-{n}", ("--still", f"--only={k}", f"--nuisance={n}"), True)
+    for n in (1, 2)
+    for k in KINDS
+  ),
 )
 
 
@@ -66,7 +71,7 @@ def study(
 
   Args:
     workdirs: of finished runs, all trained on the same simulation.
-    sets: folder for the test sets, nine times the training set; default: OUT/sets.
+    sets: folder for the test sets, thirteen times the training set; default: OUT/sets.
     out: folder of the study.
     scale: of the test sets; default: the training set's. Fewer clips, wider intervals.
 
@@ -189,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     "--sets",
     type=Path,
     metavar="DIR",
-    help="for the nine test sets, to share them between studies (default: OUT/sets)",
+    help="for the thirteen test sets, which studies can share (default: OUT/sets)",
   )
   parser.add_argument(
     "--scale",

@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from infusenet_jax.checkpoint import Checkpoints
+from infusenet_jax.course import course_checkpoints
 from infusenet_jax.data import Clips, prepared_databases, sequential_batches
 from infusenet_jax.engine import TrainState
 from infusenet_jax.errors import UserError
@@ -104,7 +104,7 @@ class Run:
   def network(self) -> Network:
     """Built and compiled on first use."""
     try:
-      mesh = device_mesh(self.config.train.batch_size)
+      mesh = device_mesh(self.config.train.batch_size, fold=-1, data=1)
       return build_network(self.config, mesh)
     except (AttributeError, KeyError) as error:
       raise UserError(
@@ -138,10 +138,10 @@ class Run:
 
   def _restore(self, like: TrainState, seed: int, fold: Fold) -> TrainState:
     name = f"seed{seed}-{fold.name.replace('/', '-')}"
-    folder = self.workdir / "folds" / name / "checkpoints"
+    folder = self.workdir / "folds" / name
     state = None
-    if folder.is_dir():
-      checkpoints = Checkpoints(folder)
+    if (folder / "checkpoints").is_dir():
+      checkpoints = course_checkpoints(folder, seed, fold)
       state = checkpoints.restore(like)
       checkpoints.close()
     if state is None:

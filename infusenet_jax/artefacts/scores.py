@@ -30,7 +30,7 @@ def summarise(parts: Mapping[tuple[str, str], Part], runs: Sequence[str]) -> Res
 
   Args:
     parts: {(run, set): Part}; sets of moving faces are called nuisance-N, those of
-      faces at rest still-KIND.
+      faces at rest still-KIND-N.
     runs: names, in the tables' order.
   """
   results = {}
@@ -48,7 +48,8 @@ def summarise(parts: Mapping[tuple[str, str], Part], runs: Sequence[str]) -> Res
 
 
 def robustness(predictions: Predictions, normal: Predictions) -> dict:
-  """Database-average F1 in percent, and how much it differs from normal nuisance."""
+  """Database-average F1 in percent, how much it differs from normal nuisance, and F1 of
+  each AU."""
   tables = cd6me_tables(predictions, resamples=RESAMPLES)
   paired = compare(*_same_clips(predictions, normal), resamples=RESAMPLES)
   found = {}
@@ -57,7 +58,9 @@ def robustness(predictions: Predictions, normal: Predictions) -> dict:
     score = {name: 100 * float(values[-1]) for name, values in columns.items()}
     names = ("mean", "low", "high")
     difference = zip(names, paired["database"][kind], strict=True)
-    found[kind] = score | {"against_normal": {n: 100 * x for n, x in difference}}
+    aus = _by_au(100 * tables.au[kind].mean[:-1])
+    against = {"against_normal": {n: 100 * x for n, x in difference}}
+    found[kind] = score | {"aus": aus} | against
   return found
 
 

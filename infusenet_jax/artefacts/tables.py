@@ -23,8 +23,8 @@ def write_study(out: Path, results: Results, about: Mapping) -> str:
   shown = [f"# {title}", "", *_robustness(results), *_response(results)]
   shown += _pointing(results)
   text = "\n".join(shown) + "\n"
-  more = [*_alarms_by_au(results), *_pointing_by_au(results), "```json"]
-  more += [to_json(about), "```"]
+  more = [*_robustness_by_au(results), *_alarms_by_au(results)]
+  more += [*_pointing_by_au(results), "```json", to_json(about), "```"]
   write_atomically(out / "artefacts.md", text + "\n".join(more) + "\n")
   return text
 
@@ -93,6 +93,23 @@ def _pointing(results: Results) -> list[str]:
     for label, name in (_EVENLY | shown_evidence(of[NORMAL])).items():
       rows.append([run, label, *(_cell(of[s][name]) for s in sets)])
   return lines + _table(["run", "evidence", *map(_words, sets)], rows)
+
+
+def _robustness_by_au(results: Results) -> list[str]:
+  lines = []
+  for name in next(iter(results.values()))["robustness"]:
+    lines += _heading(f"F1 by AU, {_words(name)}, percent")
+    rows = [
+      [
+        run,
+        kind,
+        *(f"{x:.1f}" for x in found["robustness"][name][kind]["aus"].values()),
+      ]
+      for run, found in results.items()
+      for kind in AVERAGES
+    ]
+    lines += _table(["run", "F1", *(f"AU{au}" for au in AUS)], rows)
+  return lines
 
 
 def _alarms_by_au(results: Results) -> list[str]:

@@ -69,12 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     trace=_PROFILE.value,
   )
   if _OUT.value:
-    try:
-      write_atomically(_OUT.value, json.dumps(results, indent=2) + "\n")
-    except OSError as error:
-      raise UserError(
-        f"--out={_OUT.value}: cannot be written ({error.strerror}); name another"
-      ) from error
+    write_atomically(_OUT.value, json.dumps(results, indent=2) + "\n")
     print(f"\nwritten to {_OUT.value}")
 
 

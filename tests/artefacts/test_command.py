@@ -127,7 +127,7 @@ def test_the_command_writes_tables_and_figures_and_goes_on_where_it_stopped(
   command.main(flags)
   printed = capsys.readouterr().out
   names = [wanted.name for wanted in command.SETS]
-  assert [name for name, _ in made] == names and len(set(names)) == 9
+  assert [name for name, _ in made] == names and len(set(names)) == 13
   assert made[0][1] == {"scale": 0.12, "seed": 0, "labels": "balanced", "size": 112}
 
   whole = json.loads((tmp_path / "out/artefacts.json").read_text())
@@ -200,7 +200,7 @@ def test_a_fold_without_its_checkpoint_is_named(run, tmp_path):
 
 @pytest.mark.slow
 def test_the_study_runs_from_nothing(tiny_config, tmp_path, monkeypatch):
-  few = ("nuisance-0", "nuisance-1", "still-none", "still-motion")
+  few = ("nuisance-0", "nuisance-1", "still-none", "still-motion-1")
   sets = [wanted for wanted in command.SETS if wanted.name in few]
   monkeypatch.setattr(command, "SETS", sets)
   tiny_config.record_size = 32
