@@ -30,6 +30,12 @@ TRAIN = [
   "--config.train.checkpoint_epochs=1",
   "--config.folds=casme2",
 ]
+# As where neither clips nor latents fit a device: Grain reads frames for each step.
+STREAMED = """
+from infusenet_jax import inputs, main
+inputs.fits_device = lambda *_: False
+main.start()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +111,20 @@ def test_two_processes_stop_together_and_one_or_two_go_on(command, tmp_path):
   )
   for logits in others:
     np.testing.assert_allclose(logits, alone, rtol=0.02, atol=0.02)
+
+
+def test_two_processes_stream_each_their_rows_of_a_batch(command, tmp_path):
+  python, _, _, *flags = command
+  logs = tmp_path / "logs"
+  streamed = [python, "-c", STREAMED, *flags, "--config.train.epochs=1"]
+  assert end(start(streamed, tmp_path / "one", logs, 1), logs) == [0]
+  assert "do not fit the device" in (logs / "0.log").read_text()
+  assert end(start(streamed, tmp_path / "two", logs), logs) == [0, 0]
+  one, two = (
+    read_predictions([tmp_path / name / "predictions.csv"]).logits
+    for name in ("one", "two")
+  )
+  np.testing.assert_allclose(two, one, rtol=0.02, atol=0.02)
 
 
 def test_a_process_that_dies_stops_the_others_in_bounded_time(command, tmp_path):
