@@ -43,7 +43,7 @@ MODELS = {
   "infusenet-published": PUBLISHED,
   "infusenet-published-clip": {"infusion": "published"},
   OURS: {},
-  "infusenet-rescaled": {"rescale": True},
+  "infusenet-stages": {"infused": 4},  # Pooled features are not infused.
 }
 
 # The learning rate of each model: the best of `rates` for those that it was run for
