@@ -20,6 +20,7 @@ from infusenet_jax.parallel import is_main, replicated
 from infusenet_jax.protocol import Fold
 
 LOSSES = "losses.csv"
+CHECKPOINTS = "checkpoints"
 
 
 class Course:
@@ -102,7 +103,7 @@ class Course:
 def course_checkpoints(folder: Path, seed: int, fold: Fold) -> Checkpoints:
   """Those of one fold and seed in their folder."""
   whose = {"fold": fold.name, "seed": seed}
-  return Checkpoints(folder / "checkpoints", whose=whose)
+  return Checkpoints(folder / CHECKPOINTS, whose=whose)
 
 
 def steps_per_epoch(config: ConfigDict, fold: Fold) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from infusenet_jax.course import course_checkpoints
+from infusenet_jax.course import CHECKPOINTS, course_checkpoints
 from infusenet_jax.data import Clips, prepared_databases, sequential_batches
 from infusenet_jax.engine import TrainState
 from infusenet_jax.errors import UserError
@@ -140,12 +140,14 @@ class Run:
     name = f"seed{seed}-{fold.name.replace('/', '-')}"
     folder = self.workdir / "folds" / name
     state = None
-    if (folder / "checkpoints").is_dir():
+    if (folder / CHECKPOINTS).is_dir():
       checkpoints = course_checkpoints(folder, seed, fold)
       state = checkpoints.restore(like)
       checkpoints.close()
     if state is None:
-      raise UserError(f"{folder}: no checkpoint of this fold; train the run again")
+      raise UserError(
+        f"{folder / CHECKPOINTS}: no checkpoint of this fold; train the run again"
+      )
     return state
 
   def _looks(
