@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 
 from configs import baselines, quickstart
 from infusenet_jax.errors import UserError
+from infusenet_jax.models.baselines import BASELINES
 
 OURS = "infusenet-unitary"
 PUBLISHED = {"infusion": "published", "gate": "batch"}
@@ -46,9 +47,9 @@ MODELS = {
   "infusenet-stages": {"infused": 4},  # Pooled features are not infused.
 }
 
-# The learning rate of each model: the best of `rates` for those that it was run for
-# (docs/results.md); InfuseNet is at 1e-3, a tenth of a point below its best.
-RATES = dict.fromkeys(MODELS, 1e-3) | {"off_apexnet": 3e-3, "resnet18": 3e-4}
+# The learning rate of each model: the best of `rates` for the networks on flow;
+# InfuseNet and its branches are at 1e-3 (docs/results.md).
+RATES = dict.fromkeys(MODELS, 1e-3) | dict.fromkeys(BASELINES, 3e-3)
 
 TRIED = {"3e-4": 3e-4, "1e-3": 1e-3, "3e-3": 3e-3}
 
