@@ -72,6 +72,7 @@ def get_config(study: str = "models") -> ConfigDict:
   config.simulated.update({"dir": "data/simulated-study", "scale": 0.25})
   config.seeds = (45, 46, 47)
   config.train.update({"epochs": 16, "batch_size": 16})
+  config.train.update({"schedule": "cosine", "mirror": True})
   config.mesh.update({"fold": -1, "data": 1})  # a fold and seed on each device
   config.only = ""  # variants to run, such as 'sssnet,ststnet'; empty: all
   config.study = ConfigDict({"name": study, "reference": ""})
