@@ -6,7 +6,7 @@ RECORDS are the licensed databases as `python -m data_prep build` prepares them.
 no config.data_dir, simulated databases of the full published size (2,031 clips) are
 written and used, and everything that is printed and written says so.
 
-On two CPU cores a step was measured at about 6 s (8 s beside other work), so the whole
+On two CPU cores a step was measured at about 5 s (8 s beside other work), so the whole
 recipe would take weeks there: 321,000 steps. Try `--config.train.epochs=2
 --config.seeds=45, --config.folds=samm` first. Each fold and seed keeps one checkpoint
 of 241 MB, 7.2 GB in all.
