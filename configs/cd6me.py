@@ -43,7 +43,6 @@ def get_config() -> ConfigDict:
       "infusion": "unitary",  # or "published"
       "gate": "clip",  # or "batch", as published
       "infused": 5,  # places that infuse: stages 1 to 4, pooled; in the others none
-      "rescale": False,  # batch-normalise the pooled infused features
       "magnified": "latents",  # or "reconstructed": decoded frames minus the onset
       "window_apex": True,  # whether the window apex is magnified as well as the apex
       "amp": 10.0,  # magnification factor

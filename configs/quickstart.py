@@ -4,9 +4,9 @@
 
 Reduced against configs/cd6me.py: simulated databases with evenly spread AUs,
 64 px instead of 224, trunks of a quarter of the width (16, 32, 64, 128 channels),
-one seed instead of five, fewer epochs at a higher learning rate. About 3 minutes on two
-cores, installation included; database-average binary F1 81 where always saying
-"positive" gets 21 (simulated data).
+one seed instead of five, fewer epochs at a higher learning rate that falls to 0, half
+of the faces mirrored. About 3 minutes on two cores, installation included;
+database-average binary F1 85 where always saying "positive" gets 21 (simulated data).
 """
 
 from ml_collections import ConfigDict
@@ -24,7 +24,6 @@ def get_config() -> ConfigDict:
   )
   config.seeds = (45,)
   config.model.width = 16
-  config.train.update(
-    {"epochs": 20, "batch_size": 32, "learning_rate": 1e-3, "checkpoint_epochs": 10}
-  )
+  config.train.update({"epochs": 20, "batch_size": 32, "checkpoint_epochs": 10})
+  config.train.update({"learning_rate": 3e-3, "schedule": "cosine", "mirror": True})
   return config

@@ -249,5 +249,5 @@ def _create_model(config: ConfigDict, rngs: nnx.Rngs) -> nnx.Module:
   how |= {key: fields[key] for key in ("magnified", "window_apex", "amp")}
   if name in BRANCHES:
     return BRANCHES[name](len(AUS), **how)
-  how |= {key: fields[key] for key in ("infusion", "gate", "infused", "rescale")}
+  how |= {key: fields[key] for key in ("infusion", "gate", "infused")}
   return InfuseNet(len(AUS), **how)

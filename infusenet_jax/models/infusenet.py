@@ -37,9 +37,6 @@ class InfuseNet(nnx.Module):
     gate: "clip" or "batch", what the gate's minimum and maximum are taken over.
     infused: in how many of the five places infusion acts: stage 1, 2, 3, 4, pooled.
       In the others the magnified features pass through.
-    rescale: batch-normalises the pooled infused features. Five gates in a row leave
-      them far smaller than the flow features that share their head; the published
-      network has nothing against that.
     magnified, window_apex, amp: what the magnified branch sees, as in
       `MagnifiedInput`; the published network magnifies tenfold and sees the latents
       of both apexes.
@@ -58,7 +55,6 @@ class InfuseNet(nnx.Module):
     infusion: str = "unitary",
     gate: str = "clip",
     infused: int = PLACES,
-    rescale: bool = False,
     magnified: str = "latents",
     window_apex: bool = True,
     amp: float = 10.0,
@@ -81,7 +77,6 @@ class InfuseNet(nnx.Module):
       _infusion(infusion if place < infused else None, width * scale)
       for place, scale in enumerate((1, 2, 4, 8, 8))
     )
-    self.rescale = resnet.BatchNorm(8 * width, rngs=rngs) if rescale else None
     self.head = resnet.head(8 * width, num_aus, rngs=rngs)
 
   def __call__(
@@ -138,8 +133,7 @@ class InfuseNet(nnx.Module):
     rotations = rotations or self.rotations()
     x, _, m = self.stage_features(flow, latents, rotations=rotations)[-1]
     x, m = (resnet.global_average(y) for y in (x, m))
-    m = self.infusions[-1](m, self.gate(x), rotations[-1])
-    return x, m if self.rescale is None else self.rescale(m)
+    return x, self.infusions[-1](m, self.gate(x), rotations[-1])
 
   def stage_features(
     self, flow: jax.Array, latents: jax.Array, *, rotations=None
