@@ -1,5 +1,6 @@
 """Building records: key frames -> one alignment -> crops -> flow -> TFDS records."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator
@@ -87,46 +88,60 @@ def build(
     outcomes.append(Outcome(key))
     try:
       database = open_database(key, folder, bool(source), cropped)
-      opened.append((outcomes[-1], database))
+      identity = {
+        "simulated": bool(source),
+        "source": source,
+        **options,
+        "fingerprint": _fingerprint(database),
+      }
+      opened.append((outcomes[-1], database, identity))
     except UserError as error:
       outcomes[-1].failure = str(error)
   if not opened:
     return outcomes
-  total = sum(len(database.clips) for _, database in opened)
-  with lock(out), tqdm(total=total, unit="clip", smoothing=0.1) as bar:
-    for outcome, database in opened:
+  total = sum(len(database.clips) for _, database, _ in opened)
+  with contextlib.ExitStack() as stack:
+    if not _all_finished(out, [pair for _, *pair in opened]):
+      stack.enter_context(lock(out))
+    bar = stack.enter_context(tqdm(total=total, unit="clip", smoothing=0.1))
+    for outcome, database, identity in opened:
       bar.set_description(f"build {DATABASES[outcome.key]}")
       start = time.monotonic()
       try:
         truth = TruthWriter(root) if source else None
-        _build_database(database, out, source, options, face_model, outcome, bar, truth)
+        _build_database(database, out, identity, face_model, outcome, bar, truth)
       except UserError as error:
         outcome.clips, outcome.failure = 0, str(error)
       outcome.seconds = time.monotonic() - start
   return outcomes
 
 
+def _all_finished(out: Path, databases: list[tuple[Database, dict]]) -> bool:
+  """Whether nothing is to be written, so that another run there need not be over."""
+  try:
+    return all(find_finished(_folder(out, d), identity) for d, identity in databases)
+  except UserError:
+    return False  # It is said for its database.
+
+
+def _folder(out: Path, database: Database) -> Path:
+  return out / database.layout.key / VERSION
+
+
 def _build_database(
   database: Database,
   out: Path,
-  source: dict,
-  options: dict,
+  identity: dict,
   face_model: Path | None,
   outcome: Outcome,
   bar: tqdm,
   truth: TruthWriter | None,
 ) -> None:
-  key, size = database.layout.key, options["size"]
+  key, size = database.layout.key, identity["size"]
   outcome.annotated = len(database.annotations.clips)
   outcome.fixes = database.annotations.fixes
-  identity = {
-    "simulated": bool(source),
-    "source": source,
-    **options,
-    "fingerprint": _fingerprint(database),
-  }
   kept = ("clips", "subjects", "centred", "problems", "notes", "fixes")
-  finished = out / key / VERSION
+  finished = _folder(out, database)
   if metadata := find_finished(finished, identity):
     outcome.reused = True
     for field in kept:
@@ -150,8 +165,8 @@ def _build_database(
     if truth:
       truth.write(folder)
     to.finish(
-      f"{'Simulated' if source else 'Licensed'} {DATABASES[key]}: onset, apex and"
-      " window apex, aligned, with optical flow and action units",
+      f"{'Simulated' if identity['simulated'] else 'Licensed'} {DATABASES[key]}: onset,"
+      " apex and window apex, aligned, with optical flow and action units",
       identity | {field: getattr(outcome, field) for field in kept},
     )
 

@@ -16,6 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from infusenet_jax.errors import UserError
+from infusenet_jax.parallel import all_agree, is_main, wait_for_all
 
 # Any pytree with a field `step`, the number of updates made.
 State = TypeVar("State")
@@ -66,10 +67,12 @@ class Checkpoints:
       try:
         found = self._manager.restore(step, args=items)
         state, about = found.state, found.about
-        if about["checksum"] != checksum(state):
-          raise ValueError("its checksum is another")
+        sound = about["checksum"] == checksum(state)
+        reason = "its checksum is another"
       except Exception as error:  # Whatever a damaged file makes the reader raise.
-        damaged[step] = (str(error).splitlines() or [type(error).__name__])[0]
+        sound, reason = False, (str(error).splitlines() or [type(error).__name__])[0]
+      if not all_agree(sound):
+        damaged[step] = "another process cannot read it" if sound else reason
         continue
       if about["whose"] != self._whose:
         raise UserError(
@@ -87,7 +90,8 @@ class Checkpoints:
     return None
 
   def _set_aside(self, damaged: dict[int, str]) -> None:
-    for step, reason in damaged.items():
+    wait_for_all("no one reads what is damaged any more")
+    for step, reason in damaged.items() if is_main() else ():
       folder = Path(self._manager.directory) / str(step)
       aside = folder.with_name(f"damaged-{step}")
       _log.warning(
@@ -98,6 +102,7 @@ class Checkpoints:
       )
       shutil.rmtree(aside, ignore_errors=True)
       folder.rename(aside)
+    wait_for_all("what is damaged is set aside")
     self._manager.reload()
 
   def save(self, state: State) -> None:

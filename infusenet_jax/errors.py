@@ -16,8 +16,11 @@ class UserError(Exception):
   """
 
 
-class Preempted(Exception):
-  """SIGTERM came and the state is saved: the same command goes on from there."""
+class Preempted(BaseException):
+  """SIGTERM came and the state is saved: the same command goes on from there.
+
+  No Exception: what takes any of those for a damaged file must let it pass.
+  """
 
 
 def exit_with_one_line(command: Callable[[], int | None]) -> None:

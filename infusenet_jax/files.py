@@ -7,8 +7,8 @@ from pathlib import Path
 from infusenet_jax.errors import UserError
 
 
-def write_atomically(path: str | os.PathLike, text: str) -> None:
-  """Writes `text` as it is, in UTF-8: a killed process leaves the old file or this.
+def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
+  """Writes `content` as it is, text in UTF-8: a killed process leaves the old or this.
 
   Raises:
     UserError: there is no room, or no right to write.
@@ -16,7 +16,7 @@ def write_atomically(path: str | os.PathLike, text: str) -> None:
   path = Path(path)
   draft = path.with_name(f".{path.name}.{os.getpid()}")
   try:
-    draft.write_text(text, encoding="utf-8", newline="")
+    draft.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(draft, path)
   except OSError as error:
     with contextlib.suppress(OSError):

@@ -121,14 +121,14 @@ def train_folds(
       for lane in range(len(lanes.courses)):
         _next_course(lanes, lane, waiting, clips, bar, finish)
       running = list(lanes.running())
+      if signals.stop_before(rounds):  # While the last fold was tested, perhaps.
+        for lane, _ in running:
+          lanes.save(lane)
+        signals.stop(courses[0].folder.parent)
       if not running:
         return
       names = ", ".join(str(course) for _, course in running[:2])
       bar.set_description(names, refresh=False)
-      if signals.stop_before(rounds):
-        for lane, _ in running:
-          lanes.save(lane)
-        signals.stop(running[0][1].folder.parent)
       lanes.step()
       bar.update(len(running))
       if not bar.disable and bar.n == bar.last_print_n:  # Drawn just now: rarely.

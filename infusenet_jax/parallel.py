@@ -2,17 +2,14 @@
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from infusenet_jax.errors import UserError
-
-Made = TypeVar("Made")
 
 # Seconds without a sign of life after which a process counts as dead.
 _HEARTBEAT = 30
@@ -82,12 +79,11 @@ def wait_for_all(reason: str) -> None:
     multihost_utils.sync_global_devices(reason)
 
 
-def first_makes(make: Callable[[], Made]) -> Made:
-  """`make()`, on process 0 first: the others find on disk what it has made."""
-  if is_main():
-    made = make()
-  wait_for_all("process 0 has made its part")
-  return made if is_main() else make()
+def all_agree(so: bool) -> bool:
+  """Whether every process says so; all of them must ask."""
+  if jax.process_count() == 1:
+    return so
+  return bool(np.all(multihost_utils.process_allgather(np.array(so))))
 
 
 def device_mesh(batch_size: int, fold: int = 1, data: int = -1) -> Mesh:

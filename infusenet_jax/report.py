@@ -48,6 +48,8 @@ def legend(tables: Tables) -> list[str]:
     lines.append(
       f"{count} of the {len(DATABASES)} databases: not comparable with CD6ME results"
     )
+  if not tables.cross_database:
+    lines.append("folds are not one database each: not comparable with CD6ME results")
   return [
     *lines,
     f"{deviation}[ ]: 95 % interval over clips; always+: always says positive",

@@ -1,5 +1,6 @@
 """The clips that a report shows, and where the fold that left them out looked."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from ml_collections import ConfigDict
 from infusenet_jax.data import Clips
 from infusenet_jax.engine import TrainState
 from infusenet_jax.evidence import make_evidence
+from infusenet_jax.files import write_atomically
 from infusenet_jax.fold import Course, Inputs
 from infusenet_jax.html_clips import Sample
 from infusenet_jax.inputs import put_batch
@@ -59,7 +61,9 @@ def save_maps(
       if "saliency" in name or "gate" in name:
         content[f"{i} {name}"] = np.asarray(maps)[0].astype(np.float32)
   if is_main():
-    np.savez_compressed(course.folder / MAPS, **content)
+    file = io.BytesIO()
+    np.savez_compressed(file, **content)
+    write_atomically(course.folder / MAPS, file.getvalue())
 
 
 def read_samples(config: ConfigDict, workdir: Path, clips: Clips) -> list[Sample]:

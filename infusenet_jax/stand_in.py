@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from infusenet_jax.data import count_clips
+from infusenet_jax.data import count_clips, prepared_databases
 from infusenet_jax.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -28,12 +28,19 @@ CLIPS = {
 
 
 def records_folder(config: ConfigDict) -> Path:
-  """The folder of prepared records: `config.data_dir`, or simulated ones made now.
+  """The folder of prepared records: `config.data_dir`, or where simulated ones go."""
+  if config.data_dir:
+    return Path(config.data_dir)
+  return _records(Path(config.simulated.dir), config.record_size)
+
+
+def make_records(config: ConfigDict) -> None:
+  """Makes simulated records, unless `config.data_dir` names others.
 
   What is already simulated or prepared with the same settings is used again.
   """
   if config.data_dir:
-    return Path(config.data_dir)
+    return
   simulated = config.simulated
   _log.warning(
     "config.data_dir is empty: training on SIMULATED DATA (scale %g, labels %s), which "
@@ -42,7 +49,7 @@ def records_folder(config: ConfigDict) -> Path:
     simulated.scale,
     simulated.labels,
   )
-  return simulated_records(
+  simulated_records(
     Path(simulated.dir),
     config.record_size,
     f"--scale={simulated.scale}",
@@ -61,12 +68,21 @@ def simulated_records(folder: Path, size: int, *flags: str) -> Path:
   Raises:
     UserError: `folder` holds others, or they could not be made.
   """
-  databases, records = folder / "databases", folder / f"records-{size}"
+  databases, records = folder / "databases", _records(folder, size)
   _data_prep(folder, "simulate", f"--out={databases}", "--frames=key", *flags)
   _data_prep(
     folder, "build", f"--root={databases}", f"--out={records}", f"--size={size}"
   )
+  if missing := CLIPS.keys() - prepared_databases(records).keys():
+    raise UserError(
+      f"{records}: no records of {', '.join(sorted(missing))}, although `python -m "
+      f"data_prep build` has ended; its message above says why"
+    )
   return records
+
+
+def _records(folder: Path, size: int) -> Path:
+  return folder / f"records-{size}"
 
 
 def _data_prep(folder: Path, command: str, *arguments: str) -> None:

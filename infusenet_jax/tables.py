@@ -25,6 +25,8 @@ class Scores:
 class Tables:
   """The result tables; each dict has the keys "binary" and "macro", F1 in [0, 1].
 
+  cross_database: whether each clip was predicted in the fold that leaves out its
+    database, as CD6ME wants.
   au: Scores (13,): 12 AUs over the clips of all folds together, then their average.
   database: Scores (D + 1,): each database's mean over the AUs, then their average.
   fold: (D, 13): each database's AUs, then their average; the mean over runs.
@@ -34,6 +36,7 @@ class Tables:
   databases: tuple[str, ...]
   clips: tuple[int, ...]
   seeds: tuple[int, ...]
+  cross_database: bool
   au: dict[str, Scores]
   database: dict[str, Scores]
   fold: dict[str, np.ndarray]
@@ -90,6 +93,7 @@ def cd6me_tables(
     databases=databases,
     clips=tuple(int((runs[0].database == key).sum()) for key in databases),
     seeds=tuple(int(run.seed[0]) for run in runs),
+    cross_database=bool((predictions.fold == predictions.database).all()),
     fold={kind: _with_average(f1_of_counts(counts, kind)).mean(0) for kind in AVERAGES},
     **{name: {kind: scores(name, kind) for kind in AVERAGES} for name in TABLES},
     **{

@@ -24,7 +24,6 @@ from infusenet_jax.network import (
 from infusenet_jax.parallel import (
   device_mesh,
   even_batch,
-  first_makes,
   is_main,
   wait_for_all,
 )
@@ -32,7 +31,7 @@ from infusenet_jax.predictions import Predictions, write_predictions
 from infusenet_jax.protocol import Fold, folds
 from infusenet_jax.results import print_results, results_exist, write_results
 from infusenet_jax.samples import save_maps
-from infusenet_jax.stand_in import clips_expected, records_folder
+from infusenet_jax.stand_in import clips_expected, make_records, records_folder
 from infusenet_jax.stopping import catch_signals
 from infusenet_jax.workdir import claim, fold_folder, keep_config
 
@@ -64,7 +63,10 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     say_time_needed(config, network, workdir)
 
     state = initial_state(config, network, config.seeds[0])
-    data_dir = first_makes(lambda: records_folder(config))
+    if is_main():
+      make_records(config)
+    wait_for_all("the records are there")
+    data_dir = records_folder(config)
     clips = load_clips(data_dir, config.image_size)
     every = folds(config.protocol, clips.database, clips.subject, fold_names(config))
     keep_config(workdir, config, records_identity(data_dir))
@@ -150,14 +152,15 @@ def say_time_needed(config: ConfigDict, network: Network, workdir: Path) -> None
   )
   if config.protocol != "cd6me" or not steps:
     return
-  seconds = seconds_per_step(config, network)
+  seconds, side_by_side = seconds_per_step(config, network), network.mesh.shape["fold"]
   _log.info(
-    "measured %.2f s per training step: %d clips and %d steps still to train take "
+    "measured %.2f s per training step%s: %d clips and %d steps still to train take "
     "about %s (without preparing data and testing)",
     seconds,
+    f" of {side_by_side} folds side by side" if side_by_side > 1 else "",
     sum(counts.values()),
     steps * config.train.epochs,
-    duration(steps * config.train.epochs * seconds),
+    duration(steps * config.train.epochs * seconds / side_by_side),
   )
 
 

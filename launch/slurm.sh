@@ -16,12 +16,17 @@ install gpu
 # there is one process per GPU, and each must see all GPUs of its node.
 training "$VENV/bin/python" --distributed "$@"
 
-# --wait: once a process has ended, the others have that long to save and end.
+# --wait: once a process has ended, the others have that long to save and end. Process 0
+# alone knows whether starting again would mend it.
 job=$(cat <<EOJ
 #!/usr/bin/env bash
 cd $(printf '%q' "$PWD") || exit
+ended=$(printf '%q' "$WORKDIR")/.slurm-\$SLURM_JOB_ID
+rm -f "\$ended"
 status=0
-srun --gpu-bind=none --wait=300 $(printf '%q ' "${command[@]}")|| status=\$?
+srun --gpu-bind=none --wait=300 bash launch/slurm_task.sh "\$ended" \
+  $(printf '%q ' "${command[@]}")|| status=\$?
+if [ -s "\$ended" ]; then status=\$(cat "\$ended") && rm "\$ended"; fi
 if [ "\$status" -eq $SAVED ]; then scontrol requeue "\$SLURM_JOB_ID" && exit; fi
 exit "\$status"
 EOJ

@@ -32,6 +32,7 @@ def test_nothing_is_compiled_after_the_first_fold(
 ):
   clips = make_clips()
   monkeypatch.setattr(train, "records_folder", lambda config: None)
+  monkeypatch.setattr(train, "make_records", lambda config: None)
   monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
   monkeypatch.setattr(train, "records_identity", lambda folder: {"casme2": "a"})
   tiny_config.folds = "all"

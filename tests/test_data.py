@@ -12,7 +12,7 @@ from infusenet_jax.data import (
   min_max,
   sequential_batches,
 )
-from infusenet_jax.errors import UserError
+from infusenet_jax.errors import Preempted, UserError
 
 QUICK = settings(deadline=None, max_examples=40)
 
@@ -58,6 +58,19 @@ def test_flow_is_scaled_to_zero_and_one_per_channel(seed):
   assert np.array_equal(scaled.max((0, 1)), [1, 1, 0])
   restored = scaled * np.ptp(flow, (0, 1)) + flow.min((0, 1))
   assert np.allclose(restored, flow, atol=1e-5)
+
+
+def test_sigterm_while_records_are_read_is_not_taken_for_damage(tmp_path, monkeypatch):
+  folder = tmp_path / "samm" / "1.0.0"
+  folder.mkdir(parents=True)
+  (folder / "dataset_info.json").write_text("{}")
+
+  def told(_):
+    raise Preempted("saved")
+
+  monkeypatch.setattr("tensorflow_datasets.builder_from_directory", told)
+  with pytest.raises(Preempted, match="saved"):
+    load_clips(tmp_path, 32)
 
 
 @pytest.mark.parametrize("make", [lambda p: p / "absent", lambda p: p])

@@ -109,6 +109,53 @@ def test_slurm_gets_one_process_per_gpu_a_warning_and_a_requeue():
   subprocess.run(["bash", "-n"], input=job, text=True, check=True)
 
 
+@pytest.mark.parametrize(
+  "statuses, requeued", [((75, 75), True), ((2, 75), False), ((75, 137), True)]
+)
+def test_slurm_requeues_by_what_process_0_ended_with(tmp_path, statuses, requeued):
+  printed = dry_run("slurm", WORKDIR=str(tmp_path), VENV=str(tmp_path))
+  job = printed[printed.index("#!/usr/bin/env bash") :]
+  tools = {
+    # Both processes, and the highest status, as srun's manual has it.
+    "srun": """shift 2
+SLURM_PROCID=1 "$@"; second=$?
+SLURM_PROCID=0 "$@"; first=$?
+exit $(( first > second ? first : second ))""",
+    "scontrol": f'echo "$@" > {tmp_path}/requeued',
+    "python": f"own=({statuses[0]} {statuses[1]}); exit ${{own[$SLURM_PROCID]}}",
+  }
+  (tmp_path / "bin").mkdir()
+  for name, body in tools.items():
+    (tmp_path / "bin" / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
+    (tmp_path / "bin" / name).chmod(0o755)
+  path = f"{tmp_path}/bin:{os.environ['PATH']}"
+  done = subprocess.run(
+    ["bash"],
+    input=job,
+    text=True,
+    env=os.environ | {"PATH": path, "SLURM_JOB_ID": "7"},
+    check=False,
+  )
+  assert (tmp_path / "requeued").exists() == requeued
+  assert done.returncode == (0 if requeued else statuses[0])
+
+
+def test_a_signal_to_a_slurm_task_reaches_its_process(tmp_path):
+  body = "trap 'sleep 0.3; exit 75' TERM; echo up; while true; do sleep 0.05; done"
+  process = subprocess.Popen(
+    ["bash", "launch/slurm_task.sh", str(tmp_path / "ended"), "bash", "-c", body],
+    cwd=ROOT,
+    env=os.environ | {"SLURM_PROCID": "0"},
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+  assert process.stdout.readline() == "up\n"
+  process.terminate()
+  process.communicate(timeout=20)
+  assert process.returncode == 75
+  assert (tmp_path / "ended").read_text() == "75\n"
+
+
 def test_gke_restarts_after_status_75_only():
   yaml = pytest.importorskip("yaml")
   printed = dry_run("gke", "--config.folds='casme2'")

@@ -120,9 +120,20 @@ def test_fewer_databases_are_not_called_cd6me(tmp_path, tables):
   assert f"* {words}\n" in (tmp_path / "results.md").read_text()
   assert f"\n{words}\n" in format_tables(tables, title="InfuseNet", simulated=True)
   predictions = make_predictions()
-  six = dataclasses.replace(predictions, database=np.repeat(list(DATABASES), 10))
+  keys = np.repeat(list(DATABASES), 10)
+  six = dataclasses.replace(predictions, database=keys, fold=keys)
   whole = cd6me_tables(six, resamples=2)
   assert "CD6ME" not in format_tables(whole, title="InfuseNet", simulated=True)
+
+
+def test_subjects_left_out_are_not_called_cd6me():
+  run = make_predictions()
+  subjects = np.char.add(np.char.add(run.database, "/"), run.subject)
+  inside = cd6me_tables(dataclasses.replace(run, fold=subjects), resamples=50)
+  across = cd6me_tables(run, resamples=50)
+  line = "folds are not one database each: not comparable with CD6ME results"
+  assert line in format_tables(inside, title="InfuseNet", simulated=False)
+  assert line not in format_tables(across, title="InfuseNet", simulated=False)
 
 
 def test_markdown_holds_seeds_config_and_versions(tmp_path, tables):

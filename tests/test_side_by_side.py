@@ -29,6 +29,7 @@ config.train.update({"epochs": 2, "batch_size": 8, "checkpoint_epochs": 1})
 config.train.update({"learning_rate": 1e-6, "magnifier": True})
 config.seeds, config.mesh.fold, config.mesh.data = (45, 46), fold, data
 clips = make_clips(57)
+train.make_records = lambda config: None
 train.records_folder = lambda config: None
 train.load_clips = lambda folder, size: clips
 train.records_identity = lambda folder: {}
@@ -75,6 +76,7 @@ def test_clips_that_do_not_fit_the_device_are_streamed_to_it(
 ):
   clips = make_clips()
   monkeypatch.setattr(train, "records_folder", lambda config: None)
+  monkeypatch.setattr(train, "make_records", lambda config: None)
   monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
   monkeypatch.setattr(train, "records_identity", lambda folder: {})
   monkeypatch.setattr(train, "say_time_needed", lambda *_: None)

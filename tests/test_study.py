@@ -48,6 +48,7 @@ def trained(monkeypatch):
 
   monkeypatch.setattr(train, "build_network", counting)
   monkeypatch.setattr(train, "records_folder", lambda config: None)
+  monkeypatch.setattr(train, "make_records", lambda config: None)
   monkeypatch.setattr(train, "load_clips", lambda folder, size: make_clips())
   monkeypatch.setattr(train, "records_identity", lambda folder: {"casme2": "a"})
   monkeypatch.setattr(train, "say_time_needed", lambda *_: None)

@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from configs import cd6me
 from infusenet_jax import train
 from infusenet_jax.errors import Preempted, UserError
 from infusenet_jax.network import Network, build_network
@@ -29,6 +31,7 @@ def _build(text: str) -> Network:
 def clips(monkeypatch):
   clips = make_clips()
   monkeypatch.setattr(train, "records_folder", lambda config: None)
+  monkeypatch.setattr(train, "make_records", lambda config: None)
   monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
   monkeypatch.setattr(train, "records_identity", lambda folder: {"casme2": "a"})
   monkeypatch.setattr(train, "say_time_needed", lambda *_: None)
@@ -140,6 +143,37 @@ def test_a_damaged_newest_checkpoint_is_set_aside(
   assert (fold / "predictions.csv").read_bytes() == before
   assert (fold / "checkpoints" / f"damaged-{newest.name}").is_dir()
   assert "is damaged" in caplog.text
+
+
+def test_sigterm_while_the_last_fold_is_tested_stops_the_run(
+  tiny_config, clips, tmp_path, monkeypatch
+):
+  tiny_config.model.name = "ststnet"
+  predict = train.predict
+
+  def told(config, network, state, inputs, fold):
+    if fold.name == "samm":
+      os.kill(os.getpid(), signal.SIGTERM)
+    return predict(config, network, state, inputs, fold)
+
+  monkeypatch.setattr(train, "predict", told)
+  with pytest.raises(Preempted):
+    train.train_and_evaluate(tiny_config, tmp_path)
+  assert len(list(tmp_path.glob("folds/*/predictions.csv"))) == 2
+  assert not (tmp_path / "results.md").exists()
+  train.train_and_evaluate(tiny_config, tmp_path)
+  assert (tmp_path / "results.md").exists()
+
+
+@pytest.mark.parametrize("side_by_side, days", [(1, "3.7 days"), (6, "14.9 h")])
+def test_the_estimate_knows_of_folds_side_by_side(
+  tmp_path, monkeypatch, caplog, side_by_side, days
+):
+  caplog.set_level("INFO", "infusenet_jax")
+  monkeypatch.setattr(train, "seconds_per_step", lambda *_: 1.0)
+  network = SimpleNamespace(mesh=SimpleNamespace(shape={"fold": side_by_side}))
+  train.say_time_needed(cd6me.get_config(), network, tmp_path)
+  assert f"321000 steps still to train take about {days}" in caplog.text
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(

@@ -122,6 +122,27 @@ def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
   assert not list(disk.folder.rglob("*orbax-checkpoint-tmp*"))
 
 
+def test_a_disk_that_is_full_when_a_fold_is_tested_is_one_line(
+  tiny_config,
+  clips,  # noqa: F811
+  disk,
+  monkeypatch,
+):
+  tiny_config.model.name = "ststnet"
+  predict = train.predict
+
+  def fill_first(*arguments):
+    disk.fill(left=0)
+    return predict(*arguments)
+
+  monkeypatch.setattr(train, "predict", fill_first)
+  with pytest.raises(UserError, match=r"maps\.npz: cannot be written \(No space left"):
+    train.train_and_evaluate(tiny_config, disk.folder / "run")
+  disk.make_room()
+  monkeypatch.setattr(train, "predict", predict)
+  train.train_and_evaluate(tiny_config, disk.folder / "run")
+
+
 def test_a_disk_that_turns_read_only_stops_the_run_and_loses_nothing(
   tiny_config, whole, disk, monkeypatch
 ):

@@ -79,7 +79,8 @@ class Run:
     """The simulation that its records came from: scale, seed, labels, size.
 
     Raises:
-      UserError: it was not trained on simulated databases, or they are gone.
+      UserError: it was not trained on simulated databases at normal nuisance, or they
+        are gone.
     """
     config = self.config
     if not config.data_dir:
@@ -93,12 +94,19 @@ class Run:
       metadata = json.loads((folder / "metadata.json").read_text())
       source = metadata["source"] | {"size": metadata["size"]}
     try:
-      return {name: source[name] for name in ("scale", "seed", "labels", "size")}
+      nuisance = source["nuisance"]
+      found = {name: source[name] for name in ("scale", "seed", "labels", "size")}
     except KeyError as error:
       raise UserError(
         f"{self.workdir}: was not trained on simulated databases, which alone know "
         "where faces truly moved"
       ) from error
+    if nuisance != 1:
+      raise UserError(
+        f"{self.workdir}: was trained at nuisance {nuisance:g}, expected 1, which the "
+        "study compares with; train it again with --config.simulated.nuisance=1"
+      )
+    return found
 
   @functools.cached_property
   def network(self) -> Network:

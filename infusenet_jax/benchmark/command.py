@@ -125,9 +125,11 @@ def run(
   epochs = {OURS: our_epoch(config, measured.network, clips)} | peers
   timings = time_in_turn(epochs, repeats)
   print(f"\n{steps} steps, loading to loss, {repeats} epochs of each in turn")
-  print(epoch_table(timings, len(clips)))
+  seen = dict.fromkeys(timings, len(clips))
+  seen[OURS] *= measured.folds  # Each of the folds side by side sees them all.
+  print(epoch_table(timings, seen))
   results["epochs"] = {
-    name: asdict(timing) | {"clips": len(clips)} for name, timing in timings.items()
+    name: asdict(timing) | {"clips": seen[name]} for name, timing in timings.items()
   }
   whole = whole_run(
     config,

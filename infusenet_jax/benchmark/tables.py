@@ -34,17 +34,17 @@ def step_rows(measured: Steps, batch_size: int) -> list[tuple[str, ...]]:
   ]
 
 
-def epoch_table(timings: dict[str, Timing], clips: int) -> str:
-  """Seconds of one epoch of `clips` clips, ours and others'."""
-  ours = timings[OURS].median
+def epoch_table(timings: dict[str, Timing], clips: dict[str, int]) -> str:
+  """Seconds of one epoch of so many clips, ours and others'; ratios are by clip."""
+  each = {name: timing.median / clips[name] for name, timing in timings.items()}
   rows = [("epoch", "s", "quartiles", "clips/s", "times ours")]
   rows += [
     (
       name,
       f"{timing.median:.3f}",
       f"{timing.low:.3f}-{timing.high:.3f}",
-      f"{clips / timing.median:.1f}",
-      f"{timing.median / ours:.2f}",
+      f"{1 / each[name]:.1f}",
+      f"{each[name] / each[OURS]:.2f}",
     )
     for name, timing in timings.items()
   ]

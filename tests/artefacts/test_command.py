@@ -85,6 +85,7 @@ def trained(tmp_path_factory):
   config.train.update({"epochs": 1, "batch_size": 8, "checkpoint_epochs": 1})
   config.folds = "casme2,samm"
   with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(train, "make_records", lambda config: None)
     patch.setattr(train, "records_folder", lambda config: folder)
     patch.setattr(train, "load_clips", lambda folder, size: clips)
     patch.setattr(train, "say_time_needed", lambda *_: None)
@@ -175,6 +176,11 @@ def test_what_is_no_finished_run_on_simulated_data_is_refused(run, tmp_path):
   (folder / "dataset_info.json").write_text("{}")
   (folder / "metadata.json").write_text('{"source": {}, "size": 112}')
   with pytest.raises(UserError, match="not trained on simulated databases"):
+    command.main([f"--workdirs={workdir}", out])
+  source = {"scale": 1, "seed": 0, "labels": "balanced", "nuisance": 2.0}
+  metadata = json.dumps({"source": source, "size": 112})
+  (folder / "metadata.json").write_text(metadata)
+  with pytest.raises(UserError, match="trained at nuisance 2, expected 1"):
     command.main([f"--workdirs={workdir}", out])
   (workdir / "results.md").unlink()
   with pytest.raises(UserError, match="is not finished"):

@@ -338,6 +338,10 @@ def test_two_builds_at_once(tmp_path):
     pytest.raises(UserError, match="another run is writing there"),
   ):
     build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  with output.lock(tmp_path / "out"):  # Nothing to write: no need to be alone.
+    (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  assert outcome.reused
 
 
 def test_disk_that_is_too_small_is_said_before(tmp_path, monkeypatch):
