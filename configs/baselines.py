@@ -6,7 +6,8 @@
 The name is one of
   sssnet, ststnet, off_apexnet: small published networks, on flow;
   resnet18: ResNet-18 on flow, at 112 px or what there is of them;
-  resnet18_reconstructed: ResNet-18 on magnified frames that were decoded;
+  resnet18_reconstructed: ResNet-18 on magnified frames that were decoded, minus the
+    decoded onset;
   magnified_branch, flow_branch: one of InfuseNet's branches alone;
   concatenated: InfuseNet's branches side by side, without infusion.
 After it stands the config that it is compared in, cd6me (default) or quickstart. The

@@ -81,9 +81,10 @@ def _response(results: Results) -> list[str]:
 def _pointing(results: Results) -> list[str]:
   lines = _heading("Pointing: share of the evidence where the face truly moved")
   lines += [
-    "Percent, mean over AUs, [95 % over clips]. Evenly: what looking evenly would",
-    "score, the region's share of the face or of the crop; a map of few cells cannot",
-    "score much better. Inputs are what the branches are given.",
+    "Percent, mean over AUs, [95 % over clips]. Saliency is of one AU's logit; the",
+    "region is where the face moved in that clip, by whichever AUs. Evenly: what",
+    "looking evenly would score, the region's share of the face or of the crop; a map",
+    "of few cells cannot score much better. Inputs are what the branches are given.",
     "",
   ]
   sets = list(next(iter(results.values()))["pointing"])
