@@ -28,6 +28,8 @@ TRAIN = [
   "--config.train.epochs=3",
   "--config.train.batch_size=8",
   "--config.train.checkpoint_epochs=1",
+  # Rounding differs between one process and two, and Adam at a usual rate amplifies it.
+  "--config.train.learning_rate=1e-4",
   "--config.folds=casme2",
 ]
 # As where neither clips nor latents fit a device: Grain reads frames for each step.
@@ -89,11 +91,11 @@ def wait_for_epoch(workdir, epoch: int, started) -> None:
 
 
 def test_two_processes_stop_together_and_one_or_two_go_on(command, tmp_path):
-  logs = tmp_path / "logs"
+  command, logs = [*command, "--config.train.epochs=5"], tmp_path / "logs"
   assert end(start(command, tmp_path / "alone", logs, 1), logs) == [0]
 
   two = start(command, tmp_path / "two", logs)
-  wait_for_epoch(tmp_path / "two", 1, two)
+  wait_for_epoch(tmp_path / "two", 2, two)
   two[1].send_signal(signal.SIGTERM)  # Not the one that writes.
   assert end(two, logs) == [75, 75]
   assert "run the same command again" in (logs / "0.log").read_text()
@@ -121,7 +123,7 @@ def test_two_processes_stop_together_and_one_or_two_go_on(command, tmp_path):
     for name in ("alone", "one", "two", "damaged")
   )
   for logits in others:
-    np.testing.assert_allclose(logits, alone, rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(logits, alone, rtol=0.01, atol=0.01)
 
 
 def test_two_processes_stream_each_their_rows_of_a_batch(command, tmp_path):
@@ -135,7 +137,7 @@ def test_two_processes_stream_each_their_rows_of_a_batch(command, tmp_path):
     read_predictions([tmp_path / name / "predictions.csv"]).logits
     for name in ("one", "two")
   )
-  np.testing.assert_allclose(two, one, rtol=0.02, atol=0.02)
+  np.testing.assert_allclose(two, one, rtol=0.01, atol=0.01)
 
 
 @pytest.mark.parametrize("dead", [0, 1])
