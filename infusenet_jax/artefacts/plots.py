@@ -80,6 +80,7 @@ def _pointing(results: Results) -> Figure:
   labels = dict.fromkeys(x for of in every.values() for x in shown_evidence(of[NORMAL]))
   figure = Figure((9, 0.6 + 1.7 * len(labels)), layout="constrained")
   panels = figure.subplots(len(labels), 1, sharex=True, squeeze=False)[:, 0]
+  handles = {}
   for axes, label in zip(panels, labels, strict=True):
     names = {run: shown_evidence(of[NORMAL]).get(label) for run, of in every.items()}
     groups = {
@@ -100,7 +101,9 @@ def _pointing(results: Results) -> Figure:
         axes.hlines(even, place - 0.45, place + 0.45, **style)
     axes.set_title(subtitle(f"Where the face moved: {label}", True), loc="left")
     axes.set_ylabel("percent")
-    axes.legend(**_BESIDE)
+    for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+      handles[name] = handle
+  figure.legend(handles.values(), handles, loc="outside right upper")
   panels[-1].set_xticks(range(len(sets)), [_label(name) for name in sets])
   return figure
 
