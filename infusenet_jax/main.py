@@ -7,6 +7,7 @@ On several machines every process runs the same command with --distributed.
 """
 
 import difflib
+import faulthandler
 import importlib
 import logging
 import os
@@ -77,6 +78,8 @@ def _join_processes() -> None:
       "--coordinator, --processes and --process are given all three or not at all"
     )
   join_processes(*given)
+  # Process 0 gone, JAX aborts the others with a line of its own; no stacks after it.
+  faulthandler.disable()
   if not is_main():  # One voice for all.
     logging.getLogger("infusenet_jax").setLevel(logging.WARNING)
 
