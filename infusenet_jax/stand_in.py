@@ -38,6 +38,9 @@ def make_records(config: ConfigDict) -> None:
   """Makes simulated records, unless `config.data_dir` names others.
 
   What is already simulated or prepared with the same settings is used again.
+
+  Raises:
+    UserError: their folder holds others, or they could not be made.
   """
   if config.data_dir:
     return
@@ -76,7 +79,7 @@ def simulated_records(folder: Path, size: int, *flags: str) -> Path:
   if missing := CLIPS.keys() - prepared_databases(records).keys():
     raise UserError(
       f"{records}: no records of {', '.join(sorted(missing))}, although `python -m "
-      f"data_prep build` has ended; its message above says why"
+      "data_prep build` has ended; its message above says why"
     )
   return records
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from configs import cd6me
-from infusenet_jax.benchmark import command, epoch, roofline
+from infusenet_jax.benchmark import command, epoch, roofline, tables
 from infusenet_jax.benchmark.roofline import Ceilings, DoesNotFit, measure_ceilings
 from infusenet_jax.benchmark.tables import table
 from infusenet_jax.errors import UserError
@@ -140,3 +140,11 @@ def test_columns_line_up():
   rows = [("step", "ms"), ("train", "12.5"), ("eval", "no: a long reason", "more")]
   assert table(rows[:2]) == "step     ms\ntrain  12.5"
   assert table(rows).splitlines()[1] == "train  12.5"
+
+
+def test_ratios_are_by_clip_where_folds_side_by_side_see_more_of_them():
+  second = roofline.Timing(median=1.0, low=1.0, high=1.0, repeats=3)
+  timings = {"infusenet_jax": second, "peer": second}
+  printed = tables.epoch_table(timings, {"infusenet_jax": 60, "peer": 10})
+  _, ours, peer = (line.split() for line in printed.splitlines())
+  assert ours[-2:] == ["60.0", "1.00"] and peer[-2:] == ["10.0", "6.00"]
