@@ -18,9 +18,9 @@ gives another try.
 from ml_collections import ConfigDict
 
 from configs import cd6me, quickstart
-from infusenet_jax.errors import UserError
 from infusenet_jax.models.baselines import BASELINES
 from infusenet_jax.models.branches import BRANCHES
+from infusenet_jax.runtime.errors import UserError
 
 # What each changes in config.model.
 MODELS = {name: {"name": name} for name in (*BASELINES, *BRANCHES)} | {

@@ -23,7 +23,7 @@ docs/results.md: what came out.
 from ml_collections import ConfigDict
 
 from configs import baselines, quickstart
-from infusenet_jax.errors import UserError
+from infusenet_jax.runtime.errors import UserError
 
 OURS = "infusenet-unitary"
 PUBLISHED = {"infusion": "published", "gate": "batch"}

@@ -4,8 +4,8 @@ import argparse
 import signal
 from pathlib import Path
 
-from infusenet_jax.errors import UserError, exit_with_one_line
-from infusenet_jax.protocol import DATABASES
+from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 
 DESCRIPTION = """\
 Prepares the six micro-expression databases of CD6ME for training.
@@ -112,9 +112,8 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-  from data_prep.build import build
-  from data_prep.summary import print_outcomes
-  from infusenet_jax.parallel import keep_compiled
+  from data_prep.build import build, print_outcomes
+  from infusenet_jax.runtime.devices import keep_compiled
 
   keep_compiled()
   outcomes = build(

@@ -12,14 +12,22 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.crops import Crops, stream_crops
-from data_prep.databases import Database, find_databases, open_database, read_simulated
-from data_prep.faces import FaceDetector
-from data_prep.output import check_space, digest, find_finished, lock, unfinished
-from data_prep.records import VERSION, RecordWriter
-from data_prep.truth import TruthWriter
-from infusenet_jax.errors import UserError
-from infusenet_jax.flow import optical_flow, optical_strain
-from infusenet_jax.protocol import DATABASES
+from data_prep.databases.find import (
+  Database,
+  find_databases,
+  open_database,
+  read_simulated,
+)
+from data_prep.output import check_space, digest, find_finished, unfinished
+from data_prep.records import RecordWriter
+from data_prep.simulator.truth import TruthWriter
+from infusenet_jax.clips.faces import FaceDetector
+from infusenet_jax.clips.flow import optical_flow, optical_strain
+from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.schema import VERSION
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import lock
+from infusenet_jax.runtime.text import format_table, print_lines
 
 FLOW_BATCH = 16  # One shape, so that the flow is compiled once.
 # What to say of an alignment that did not go by the eyes.
@@ -247,3 +255,37 @@ def _bytes(path: Path) -> int:
     return path.stat().st_size
   except OSError:
     return -1  # Reading it will say what is wrong.
+
+
+def print_outcomes(outcomes: list[Outcome], all_wanted: bool) -> int:
+  """Lists problems on stderr, then prints the table; returns build's exit status.
+
+  `all_wanted`: no databases were named, so those without a folder get a row too.
+  """
+  rows = []
+  for outcome in outcomes:
+    print_lines(outcome.notes + outcome.problems)
+    if outcome.failure:
+      print_lines([outcome.failure])
+    state = "kept" if outcome.reused else f"{outcome.seconds:.0f} s"
+    rows.append(
+      [
+        DATABASES[outcome.key],
+        f"{outcome.clips} of {outcome.annotated}",
+        outcome.subjects,
+        outcome.centred,
+        len(outcome.fixes),
+        len(outcome.problems),
+        "not built" if outcome.failure else state,
+      ]
+    )
+  if all_wanted:
+    built = {outcome.key for outcome in outcomes}
+    rows += [
+      [DATABASES[key], *"-----", "not there"] for key in DATABASES if key not in built
+    ]
+  header = ["database", "clips", "subjects", "centre crops", "fixes", "problems", ""]
+  print(format_table(header, rows))
+  if any(outcome.failure for outcome in outcomes):
+    return 2
+  return int(any(outcome.problems for outcome in outcomes))

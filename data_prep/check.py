@@ -6,12 +6,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_prep.databases import Database, find_databases, open_database, read_simulated
-from data_prep.frames import read_frame
-from data_prep.layouts import LAYOUTS
-from data_prep.summary import format_table, print_lines
-from infusenet_jax.errors import UserError
-from infusenet_jax.protocol import DATABASES
+from data_prep.databases.find import (
+  Database,
+  find_databases,
+  open_database,
+  read_simulated,
+)
+from data_prep.databases.layouts import LAYOUTS
+from infusenet_jax.clips.images import read_frame
+from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.text import format_table, print_lines
 
 
 def check(root: Path, databases: list[str] | None = None, cropped: bool = False) -> int:

@@ -11,8 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_prep.faces import Alignment, FaceDetector, warp, whole_frame
-from data_prep.frames import KeyFrames, read_frame
+from data_prep.databases.frames import KeyFrames
+from infusenet_jax.clips.faces import Alignment, FaceDetector, warp, whole_frame
+from infusenet_jax.clips.images import read_frame
 
 
 @dataclasses.dataclass

@@ -6,10 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_prep.records import VERSION
-from infusenet_jax.errors import UserError
-from infusenet_jax.plots import flow_colours
-from infusenet_jax.protocol import AUS, DATABASES
+from infusenet_jax.clips.images import flow_colours
+from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.clips.schema import VERSION
+from infusenet_jax.runtime.errors import UserError
 
 CELL = 176  # Side of a picture on the sheet, pixels.
 TEXT = 300  # Width of the column of text.

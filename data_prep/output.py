@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -10,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from infusenet_jax.errors import UserError
+from infusenet_jax.runtime.errors import UserError
 
 # What to call a field of the records' identity in a message.
 NAMES = {"fingerprint": "frames or annotations", "source": "simulation"}
@@ -19,28 +18,6 @@ NAMES = {"fingerprint": "frames or annotations", "source": "simulation"}
 def digest(data: bytes) -> str:
   """A short hash that tells contents apart."""
   return hashlib.sha256(data).hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def lock(out: Path) -> Iterator[None]:
-  """Makes the folder and keeps a second run out of it.
-
-  Raises:
-    UserError: it cannot be written, or another run is at work.
-  """
-  try:
-    out.mkdir(parents=True, exist_ok=True)
-    file = (out / ".lock").open("w")
-  except OSError as error:
-    raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
-  with file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      raise UserError(f"--out {out}: another run is writing there") from error
-    except OSError:
-      pass  # Some network file systems know no locks.
-    yield
 
 
 @contextlib.contextmanager

@@ -10,44 +10,11 @@ import io
 import os
 from pathlib import Path
 
-import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.core import example_serializer
 
-VERSION = "1.0.0"
-SPLIT = "clips"  # "all" is TFDS's word for the union of a dataset's splits.
-
-
-def record_features(size: int) -> tfds.features.FeaturesDict:
-  """What a clip's record holds; images and flow are (size, size, 3).
-
-  `flow` is u, v and optical strain in pixels of the crop, not yet scaled to [0, 1].
-  """
-
-  def image():
-    return tfds.features.Image(shape=(size, size, 3), encoding_format="png")
-
-  return tfds.features.FeaturesDict(
-    {
-      "onset": image(),
-      "apex": image(),
-      "window_apex": image(),
-      "flow": tfds.features.Tensor(shape=(size, size, 3), dtype=np.float16),
-      "labels": tfds.features.Tensor(shape=(12,), dtype=np.uint8),
-      "aus": tfds.features.Text(),
-      "emotion": tfds.features.Text(),
-      "database": tfds.features.Text(),
-      "subject": tfds.features.Text(),
-      "clip": tfds.features.Text(),
-      "onset_frame": np.int32,
-      "apex_frame": np.int32,
-      "window_apex_frame": np.int32,
-      "offset_frame": np.int32,
-      "fps": np.float32,
-      "aligned": np.bool_,
-    }
-  )
+from infusenet_jax.clips.schema import SPLIT, VERSION, record_features
 
 
 class RecordWriter:

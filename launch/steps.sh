@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CONFIG=${CONFIG:-configs/cd6me.py}
-# A run that was told to stop (SIGTERM) and has saved; infusenet_jax/errors.py.
+# A run that was told to stop (SIGTERM) and has saved; infusenet_jax/runtime/errors.py.
 SAVED=75
 
 # need NAME MEANING EXAMPLE: one line and status 2 where the variable is not set.

@@ -9,8 +9,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import quickstart
-from infusenet_jax.data import Clips
-from infusenet_jax.protocol import AUS, DATABASES
+from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.clips.records import Clips
 
 # Most of a test's time is compiling: what one process compiled, the next ones reuse.
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"

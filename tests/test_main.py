@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.output import lock
+from infusenet_jax.runtime.files import lock
 
 ROOT = Path(__file__).parents[1]
 

@@ -6,9 +6,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import baselines
-from infusenet_jax.data import load_clips, prepared_databases
-from infusenet_jax.errors import UserError
-from infusenet_jax.train import train_and_evaluate
+from infusenet_jax.clips.records import load_clips, prepared_databases
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.training.run import train_and_evaluate
 
 pytestmark = pytest.mark.slow
 

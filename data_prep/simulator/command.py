@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from data_prep.databases import SIMULATED
-from data_prep.layouts import LAYOUTS
-from data_prep.simulator.nuisance import KINDS
-from data_prep.simulator.population import DATABASES, PlannedClip, positives
+from data_prep.databases.find import SIMULATED
+from data_prep.databases.layouts import LAYOUTS
+from data_prep.simulator.camera.nuisance import KINDS
+from data_prep.simulator.plan.population import DATABASES, PlannedClip, positives
 from data_prep.simulator.writer import Parameters, simulate
-from infusenet_jax.errors import UserError
+from infusenet_jax.runtime.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ import zipfile
 import numpy as np
 import openpyxl
 
-from data_prep.layouts import Layout, find_columns
-from data_prep.simulator.population import PlannedClip
+from data_prep.databases.layouts import Layout, find_columns
+from data_prep.simulator.plan.population import PlannedClip
 
 _EPOCH = datetime.datetime(2025, 1, 1)
 

@@ -20,15 +20,15 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data_prep.databases import SIMULATED, UNFINISHED
-from data_prep.frames import WINDOW_SECONDS
-from data_prep.layouts import LAYOUTS
-from data_prep.output import lock
-from data_prep.simulator.film import Film
-from data_prep.simulator.population import PlannedClip, at_rest, plan_database
-from data_prep.simulator.studio import Studio
+from data_prep.databases.find import SIMULATED, UNFINISHED
+from data_prep.databases.frames import WINDOW_SECONDS
+from data_prep.databases.layouts import LAYOUTS
+from data_prep.simulator.camera.film import Film
+from data_prep.simulator.camera.studio import Studio
+from data_prep.simulator.plan.population import PlannedClip, at_rest, plan_database
 from data_prep.simulator.workbooks import workbook_bytes
-from infusenet_jax.errors import UserError
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import lock
 
 VERSION = 1  # Raised whenever the same parameters would give other files.
 AT_ONCE = (

@@ -1,7 +1,7 @@
 """`python -m infusenet_jax.artefacts`."""
 
 from infusenet_jax.artefacts.command import main
-from infusenet_jax.errors import exit_with_one_line
+from infusenet_jax.runtime.errors import exit_with_one_line
 
 if __name__ == "__main__":
   exit_with_one_line(main)

@@ -30,14 +30,14 @@ from infusenet_jax.artefacts.plots import draw_figures
 from infusenet_jax.artefacts.runs import Look, Run
 from infusenet_jax.artefacts.scores import Part, summarise
 from infusenet_jax.artefacts.tables import write_study
-from infusenet_jax.data import Clips, load_clips, records_identity
-from infusenet_jax.errors import UserError
-from infusenet_jax.evidence import read_truth
-from infusenet_jax.files import write_atomically
-from infusenet_jax.parallel import keep_compiled
-from infusenet_jax.predictions import read_predictions, write_predictions
-from infusenet_jax.stand_in import simulated_records
-from infusenet_jax.workdir import versions
+from infusenet_jax.artefacts.truth import read_truth
+from infusenet_jax.clips.records import Clips, load_clips, records_identity
+from infusenet_jax.evaluate.predictions import read_predictions, write_predictions
+from infusenet_jax.runtime.devices import keep_compiled
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import write_atomically
+from infusenet_jax.runtime.workdir import versions
+from infusenet_jax.training.simulated import simulated_records
 
 _log = logging.getLogger(__name__)
 

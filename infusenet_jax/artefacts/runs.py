@@ -12,20 +12,28 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from infusenet_jax.course import CHECKPOINTS, course_checkpoints
-from infusenet_jax.data import Clips, prepared_databases, sequential_batches
-from infusenet_jax.engine import TrainState
-from infusenet_jax.errors import UserError
-from infusenet_jax.evidence import GRID, face, make_evidence, share_inside
-from infusenet_jax.fold import Inputs, predict
-from infusenet_jax.inputs import make_inputs, put_batch
-from infusenet_jax.network import Network, build_network, fold_names, initial_state
-from infusenet_jax.parallel import device_mesh, even_batch
-from infusenet_jax.predictions import Predictions
-from infusenet_jax.protocol import AUS, Fold, folds
-from infusenet_jax.results import results_exist
-from infusenet_jax.train import input_arrays
-from infusenet_jax.workdir import CONFIG
+from infusenet_jax.artefacts.truth import face, share_inside
+from infusenet_jax.clips.labels import AUS
+from infusenet_jax.clips.records import Clips, prepared_databases
+from infusenet_jax.clips.schema import GRID
+from infusenet_jax.evaluate.predictions import Predictions
+from infusenet_jax.evaluate.protocol import Fold, folds
+from infusenet_jax.runtime.devices import device_mesh, even_batch
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.workdir import CONFIG, results_exist
+from infusenet_jax.training.engine.config import fold_names
+from infusenet_jax.training.engine.course import CHECKPOINTS, course_checkpoints
+from infusenet_jax.training.engine.folds import predict
+from infusenet_jax.training.engine.inputs import (
+  Inputs,
+  input_arrays,
+  make_inputs,
+  put_batch,
+  sequential_batches,
+)
+from infusenet_jax.training.engine.network import Network, build_network, initial_state
+from infusenet_jax.training.engine.saliency import make_evidence
+from infusenet_jax.training.engine.steps import TrainState
 
 
 class Look(NamedTuple):

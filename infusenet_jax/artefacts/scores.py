@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from infusenet_jax.artefacts.runs import Look
-from infusenet_jax.predictions import Predictions
-from infusenet_jax.protocol import AUS, AVERAGES
-from infusenet_jax.tables import aligned_runs, cd6me_tables, compare
+from infusenet_jax.clips.labels import AUS
+from infusenet_jax.evaluate.predictions import Predictions
+from infusenet_jax.evaluate.protocol import AVERAGES
+from infusenet_jax.evaluate.scores import aligned_runs, cd6me_tables, compare
 
 NORMAL = "nuisance-1"
 NO_NUISANCE = "still-none"

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infusenet_jax.artefacts.scores import NORMAL, Results, shown_evidence
-from infusenet_jax.files import write_atomically
-from infusenet_jax.protocol import AUS, AVERAGES
-from infusenet_jax.report import subtitle, to_json
+from infusenet_jax.clips.labels import AUS
+from infusenet_jax.evaluate.protocol import AVERAGES
+from infusenet_jax.evaluate.tables import subtitle, to_json
+from infusenet_jax.runtime.files import write_atomically
 
 _EVENLY = {"whole face, evenly": "region", "whole crop, evenly": "crop"}
 

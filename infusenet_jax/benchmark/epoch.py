@@ -10,13 +10,17 @@ from ml_collections import ConfigDict
 from infusenet_jax.benchmark.machine import threads
 from infusenet_jax.benchmark.roofline import Timing, summary
 from infusenet_jax.benchmark.steps import noise_frames
-from infusenet_jax.data import FRAMES, Clips, epoch_batches
-from infusenet_jax.errors import UserError
-from infusenet_jax.inputs import make_inputs
-from infusenet_jax.network import Network, fold_names, initial_state
-from infusenet_jax.protocol import AUS, DATABASES
-from infusenet_jax.stand_in import clips_expected
-from infusenet_jax.train import input_arrays
+from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.clips.records import FRAMES, Clips
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.training.engine.config import fold_names
+from infusenet_jax.training.engine.inputs import (
+  epoch_batches,
+  input_arrays,
+  make_inputs,
+)
+from infusenet_jax.training.engine.network import Network, initial_state
+from infusenet_jax.training.simulated import clips_expected
 
 OURS = "infusenet_jax"
 
@@ -77,7 +81,7 @@ def torch_epochs(clips: Clips, batch_size: int) -> Iterator[tuple[str, Epoch]]:
       f"--peer=torch: PyTorch cannot be imported ({error}); "
       "pip install 'infusenet_jax[torch]'"
     ) from error
-  from infusenet_jax.benchmark.peer_training import Trainer, fastest_layout
+  from infusenet_jax.benchmark.pytorch.training import Trainer, fastest_layout
 
   torch.set_num_threads(threads())
   arrays = {name: getattr(clips, name) for name in ("flow", "labels", *FRAMES)}

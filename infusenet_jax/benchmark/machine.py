@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from infusenet_jax.workdir import versions
+from infusenet_jax.runtime.workdir import versions
 
 
 def machine() -> dict[str, Any]:

@@ -16,17 +16,17 @@ from infusenet_jax.benchmark.roofline import (
   compile_step,
   measure,
 )
-from infusenet_jax.data import FRAMES
-from infusenet_jax.errors import UserError
-from infusenet_jax.inputs import make_inputs, put_batch
-from infusenet_jax.network import (
+from infusenet_jax.clips.records import FRAMES
+from infusenet_jax.runtime.devices import device_mesh, even_batch
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.training.engine.config import sees_frames
+from infusenet_jax.training.engine.inputs import make_inputs, put_batch
+from infusenet_jax.training.engine.network import (
   Network,
   batch_shapes,
   build_network,
   initial_state,
-  sees_frames,
 )
-from infusenet_jax.parallel import device_mesh, even_batch
 
 
 @dataclass(frozen=True)

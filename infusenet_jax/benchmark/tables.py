@@ -1,6 +1,5 @@
 """The benchmark's numbers as lines and tables of text."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -8,7 +7,7 @@ from ml_collections import ConfigDict
 from infusenet_jax.benchmark.epoch import OURS
 from infusenet_jax.benchmark.roofline import Ceilings, Timing
 from infusenet_jax.benchmark.steps import Steps
-from infusenet_jax.train import duration
+from infusenet_jax.runtime.text import duration, table
 
 STEP_COLUMNS = (
   *("step", "compile s", "GFLOP", "GB", "ms", "quartiles", "clips/s"),
@@ -49,18 +48,6 @@ def epoch_table(timings: dict[str, Timing], clips: dict[str, int]) -> str:
     for name, timing in timings.items()
   ]
   return table(rows)
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-  """Rows under their heading; a row with fewer cells than it does not widen columns."""
-  full = [row for row in rows if len(row) == len(rows[0])]
-  widths = [max(map(len, column)) for column in zip(*full, strict=True)]
-  lines = []
-  for row in rows:
-    first, *others = zip(row, widths, strict=False)
-    cells = [first[0].ljust(first[1])] + [cell.rjust(width) for cell, width in others]
-    lines.append("  ".join(cells).rstrip())
-  return "\n".join(lines)
 
 
 def ceilings_line(ceilings: Ceilings) -> str:

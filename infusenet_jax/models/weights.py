@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from infusenet_jax.errors import UserError, exit_with_one_line
 from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.models.magnifier import Magnifier
+from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 
 PRETRAINED_MAGNIFIER = Path(__file__).with_name("magnifier.npz")
 

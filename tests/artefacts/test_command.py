@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from configs import baselines
-from infusenet_jax import train
 from infusenet_jax.artefacts import command
 from infusenet_jax.artefacts.runs import Look
 from infusenet_jax.artefacts.scores import pointing, response, robustness
-from infusenet_jax.errors import UserError
-from infusenet_jax.evidence import GRID
-from infusenet_jax.predictions import Predictions
-from infusenet_jax.protocol import AUS
+from infusenet_jax.artefacts.truth import GRID
+from infusenet_jax.clips.labels import AUS
+from infusenet_jax.evaluate.predictions import Predictions
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.training import run as train
 from tests.conftest import make_clips
 
 

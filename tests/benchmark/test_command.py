@@ -10,8 +10,8 @@ import pytest
 from configs import cd6me
 from infusenet_jax.benchmark import command, epoch, roofline, tables
 from infusenet_jax.benchmark.roofline import Ceilings, DoesNotFit, measure_ceilings
-from infusenet_jax.benchmark.tables import table
-from infusenet_jax.errors import UserError
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.text import table
 
 CEILINGS = Ceilings(1e9, 1e9, 64, 64, "float32")
 

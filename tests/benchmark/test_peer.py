@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch")
 
 from flax import nnx  # noqa: E402
 
-from infusenet_jax.benchmark.peer import PublishedInfuseNet, our_name  # noqa: E402
-from infusenet_jax.benchmark.peer_training import Trainer, fastest_layout  # noqa: E402
+from infusenet_jax.benchmark.pytorch.model import PublishedInfuseNet, our_name  # noqa: E402
+from infusenet_jax.benchmark.pytorch.training import Trainer, fastest_layout  # noqa: E402
 from infusenet_jax.models import weights  # noqa: E402
 from infusenet_jax.models.infusenet import InfuseNet  # noqa: E402
 from tests.conftest import make_clips  # noqa: E402

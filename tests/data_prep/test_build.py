@@ -12,14 +12,14 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data_prep import build as build_module
-from data_prep import output
 from data_prep.build import build
 from data_prep.crops import load_crops
-from data_prep.databases import open_database
-from data_prep.faces import FaceDetector
-from infusenet_jax.errors import UserError
-from infusenet_jax.flow import optical_strain
-from infusenet_jax.protocol import AUS, DATABASES
+from data_prep.databases.find import open_database
+from infusenet_jax.clips.faces import FaceDetector
+from infusenet_jax.clips.flow import optical_strain
+from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import lock
 from tests.data_prep.trees import draw_frame, write_all, write_casme2, write_clip
 
 SIZE = 64  # One size for all tests: the flow is compiled once.
@@ -334,12 +334,12 @@ def test_folder_without_finished_records(tmp_path):
 def test_two_builds_at_once(tmp_path):
   write_casme2(tmp_path / "root")
   with (
-    output.lock(tmp_path / "out"),
+    lock(tmp_path / "out"),
     pytest.raises(UserError, match="another run is writing there"),
   ):
     build(tmp_path / "root", tmp_path / "out", size=SIZE)
   build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  with output.lock(tmp_path / "out"):  # Nothing to write: no need to be alone.
+  with lock(tmp_path / "out"):  # Nothing to write: no need to be alone.
     (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
   assert outcome.reused
 

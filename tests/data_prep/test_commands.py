@@ -13,8 +13,8 @@ import openpyxl
 import pytest
 
 from data_prep.__main__ import main
-from data_prep.output import lock
-from infusenet_jax.errors import exit_with_one_line
+from infusenet_jax.runtime.errors import exit_with_one_line
+from infusenet_jax.runtime.files import lock
 from tests.data_prep.trees import (
   CASME2_HEADER,
   write_all,
@@ -271,7 +271,7 @@ assert "jax" not in sys.modules and "tensorflow_datasets" not in sys.modules
   assert "python -m data_prep build --root DATABASES --out data" in done.stdout
   code = """
 from data_prep import __main__ as commands
-from infusenet_jax.errors import exit_with_one_line
+from infusenet_jax.runtime.errors import exit_with_one_line
 def interrupted():
   raise KeyboardInterrupt
 exit_with_one_line(interrupted)

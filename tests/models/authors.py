@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-DATA = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parent
 ORACLES = ("infusenet_seed1_64.npz", "infusenet_seed2_96.npz")
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from infusenet_jax.errors import UserError
 from infusenet_jax.models import weights
 from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.models.magnifier import Magnifier
+from infusenet_jax.runtime.errors import UserError
 from tests.models.authors import procedural_state
 
 

@@ -1,0 +1,235 @@
+"""How each database lies on a licensee's disk: folders, workbooks, frame names.
+
+The reader and the simulator use the same descriptions, so a simulated database
+enters at the same door as a licensed one.
+"""
+
+import dataclasses
+import re
+
+from infusenet_jax.clips.labels import AUS
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+  """One way in which a database's frames are handed out.
+
+  Both templates take `number` (the subject's number), `filename` (the workbook's
+  file name), `onset` (frame number) and `emotion`; `frame` also takes `frame`, the
+  frame number. The reader matches folders regardless of case, separators and
+  zero-padding, and frames by the last number in their name.
+  """
+
+  folder: str  # Of one clip, below the database's folder.
+  frame: str
+  cropped: bool = False  # The frames are faces already cropped.
+  # Subjects from this number on have frame numbers zero-padded to three digits.
+  padded_from: int | None = None
+
+  def clip_folder(self, number: int, filename: str, onset: int, emotion: str) -> str:
+    """The clip's folder relative to the database's, with forward slashes."""
+    emotion = EMOTION_FOLDERS.get(emotion.lower(), emotion.lower())
+    return self.folder.format(
+      number=number, filename=filename, onset=onset, emotion=emotion
+    )
+
+  def frame_name(self, number: int, filename: str, frame: int) -> str:
+    """The file name of frame number `frame` of a clip."""
+    padded = self.padded_from is not None and number >= self.padded_from
+    text = f"{frame:03d}" if padded else frame
+    return self.frame.format(number=number, filename=filename, frame=text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+  """One database: names, workbook, frame releases, frame rate and published size."""
+
+  key: str
+  folders: tuple[str, ...]  # First the canonical one; case and punctuation are free.
+  workbooks: tuple[str, ...]  # First the canonical one.
+  header: tuple[str, ...]  # Column names, in order, as in the canonical workbook.
+  subject: str  # Format of a subject's name from its number.
+  releases: tuple[Release, ...]  # First the full frames.
+  fps: float
+  clips: int  # Clips and subjects of the whole database, after the fixes.
+  subjects: int
+  header_row: int = 1  # Row of the sheet that holds the column names, from 1.
+  au_columns: tuple[str, ...] = ()  # Binary columns that are the labels (4DME).
+
+
+# The emotion in MMEW's workbook is the folder's name, except for this one.
+EMOTION_FOLDERS = {"others": "repression"}
+
+# The column names of each field in any revision of any of the workbooks. They are
+# compared without case, spaces and punctuation.
+SPELLINGS = {
+  "subject": ("Subject", "sub_ID", "Subject ID", "Sub"),
+  "filename": ("Filename", "fold_name", "Folder name"),
+  "onset": ("Onset", "OnsetF", "Onset Frame"),
+  "apex": ("Apex", "ApexF", "ApexF1", "Apex Frame"),
+  "offset": ("Offset", "OffsetF", "Offset Frame"),
+  "aus": ("AU", "AUs", "Action Unit", "Action Units"),
+  "emotion": ("Emotion", "Estimated Emotion"),
+}
+
+
+def plain(name: object) -> str:
+  """A name without case, spaces and punctuation, for comparing spellings."""
+  return re.sub(r"[^a-z0-9]", "", str(name).lower())
+
+
+def find_columns(header: tuple[object, ...]) -> dict[str, int]:
+  """Position of each field of `SPELLINGS` that a sheet's header row holds."""
+  names = [plain(name) for name in header]
+  found = {}
+  for field, spellings in SPELLINGS.items():
+    for spelling in spellings:
+      if plain(spelling) in names:
+        found[field] = names.index(plain(spelling))
+        break
+  return found
+
+
+_FOURD_AUS = tuple(f"AU{n}" for n in AUS)
+
+_CASME = Layout(
+  key="casme",
+  folders=("CASME", "CASME I", "CASME1"),
+  workbooks=("casme.xlsx",),
+  header=(
+    *("Subject", "Filename", "OnsetF", "ApexF1", "ApexF2", "OffsetF"),
+    *("AU", "Emotion"),
+  ),
+  subject="{:02d}",
+  releases=(
+    Release(
+      "CASME_raw_selected/sub{number:02d}/{filename}",
+      "{filename}-{frame}.jpg",
+      padded_from=8,
+    ),
+    Release(
+      "Cropped/sub{number:02d}/{filename}",
+      "reg_{filename}-{frame}.jpg",
+      cropped=True,
+      padded_from=8,
+    ),
+  ),
+  fps=60,
+  clips=189,
+  subjects=19,
+)
+
+_CASME2 = Layout(
+  key="casme2",
+  folders=("CASME II", "CASME2"),
+  workbooks=(
+    "CASME2-coding-updated.xlsx",
+    "CASME2-coding-20190701.xlsx",
+    "CASME2-coding-20140508.xlsx",
+  ),
+  header=(
+    "Subject",
+    "Filename",
+    "OnsetFrame",
+    "ApexFrame",
+    "OffsetFrame",
+    "Action Units",
+    "Estimated Emotion",
+  ),
+  subject="{:02d}",
+  releases=(
+    Release("CASME2_RAW_selected/sub{number:02d}/{filename}", "img{frame}.jpg"),
+    Release("Cropped/sub{number:02d}/{filename}", "reg_img{frame}.jpg", cropped=True),
+  ),
+  fps=200,
+  clips=256,
+  subjects=26,
+)
+
+_SAMM = Layout(
+  key="samm",
+  folders=("SAMM",),
+  workbooks=("SAMM_Micro_FACS_Codes_v2.xlsx",),
+  header_row=14,
+  header=(
+    "Subject",
+    "Filename",
+    "Inducement Code",
+    "Onset Frame",
+    "Apex Frame",
+    "Offset Frame",
+    "Duration",
+    "Micro",
+    "Action Units",
+    "Estimated Emotion",
+    "Objective Classes",
+    "Notes",
+  ),
+  subject="{:03d}",
+  releases=(Release("{number:03d}/{filename}", "{number:03d}_{frame:05d}.jpg"),),
+  fps=200,
+  clips=159,
+  subjects=29,
+)
+
+_FOURD = Layout(
+  key="fourd",
+  folders=("4DME", "4DMicro"),
+  workbooks=("4DME_Labelling_Micro_release v1.xlsx",),
+  header=(
+    *("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs"),
+    *_FOURD_AUS,
+  ),
+  au_columns=_FOURD_AUS,
+  subject="S{:02d}",
+  releases=(Release("gray_micro/S{number:02d}/{filename}", "{frame}.jpg"),),
+  fps=60,
+  clips=267,
+  subjects=42,
+)
+
+_MMEW = Layout(
+  key="mmew",
+  folders=("MMEW",),
+  workbooks=("MMEW_Micro_Exp.xlsx",),
+  header=(
+    "Subject",
+    "Filename",
+    "OnsetFrame",
+    "ApexFrame",
+    "OffsetFrame",
+    "Action Units",
+    "Estimated Emotion",
+    "remarks",
+  ),
+  subject="S{:02d}",
+  releases=(Release("Micro_Expression/{emotion}/{filename}", "{frame}.jpg"),),
+  fps=90,
+  clips=300,
+  subjects=30,
+)
+
+_CASME3A = Layout(
+  key="casme3a",
+  folders=("CAS(ME)^3 part A", "CAS(ME)^3", "CASME3A", "CASME3", "CASME III"),
+  workbooks=(
+    "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",
+    "cas(me)3_part_A_ME_label_JpgIndex_v2_20250903.xlsx",
+  ),
+  header=(
+    *("Subject", "Filename", "Onset", "Apex", "Offset", "AU"),
+    *("Objective class", "emotion"),
+  ),
+  subject="spNO.{}",
+  releases=(
+    Release("part_A/spNO.{number}/{filename}/color", "{frame}.jpg"),
+    Release("Part_A_ME_clip/frame/spNo.{number}_{filename}_{onset}", "{frame}.jpg"),
+  ),
+  fps=30,
+  clips=860,
+  subjects=94,
+)
+
+LAYOUTS = {
+  layout.key: layout for layout in (_CASME, _CASME2, _SAMM, _FOURD, _MMEW, _CASME3A)
+}

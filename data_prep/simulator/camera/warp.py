@@ -1,0 +1,135 @@
+"""Head poses, and the maps from a frame's pixels back to the neutral face.
+
+A frame pixel is taken to face coordinates q by the subject's placement, then back
+through the head's pose, n = q - head(q), then back through the action units,
+c = n - au(n). The portrait is looked up at c. Truth is the exact inverse of two such
+maps, so it holds for the pictures as they were drawn.
+"""
+
+import dataclasses
+import math
+
+import cv2
+import numpy as np
+
+from data_prep.simulator.portrait import action_units, canvas, face
+
+COARSE = 2  # Maps are computed on every second pixel and interpolated.
+_PIVOT = (0.0, 1.3, -0.75)  # Where the head turns: the top of the neck.
+
+
+@dataclasses.dataclass(frozen=True)
+class Pose:
+  """A small rigid motion of the head: distances between the pupils and radians."""
+
+  right: float = 0.0
+  down: float = 0.0
+  size: float = 0.0  # Relative growth by coming nearer.
+  roll: float = 0.0
+  yaw: float = 0.0
+  pitch: float = 0.0
+
+  def __add__(self, other: "Pose") -> "Pose":
+    pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+    return Pose(*(a + b for a, b in pairs))
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+  """Where a subject's neutral face lies in the frame."""
+
+  centre: tuple[float, float]  # Pixel (x, y) of the point between the eyes.
+  scale: float  # Pixels per distance between the pupils.
+  roll: float  # Radians, clockwise in the picture.
+
+  def to_face(self, x, y):
+    """Frame pixels to face coordinates."""
+    cos, sin = math.cos(self.roll) / self.scale, math.sin(self.roll) / self.scale
+    u, v = x - self.centre[0], y - self.centre[1]
+    return cos * u + sin * v, cos * v - sin * u
+
+  def to_frame(self, x, y):
+    """Face coordinates to frame pixels."""
+    cos, sin = math.cos(self.roll) * self.scale, math.sin(self.roll) * self.scale
+    return self.centre[0] + cos * x - sin * y, self.centre[1] + sin * x + cos * y
+
+  def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) of the canvas in a frame of (height, width) `size`.
+
+    Even numbers, so that it halves; clipped to the frame.
+    """
+    x = canvas.LEFT + np.array((0, 1, 0, 1)) * canvas.WIDTH
+    y = canvas.TOP + np.array((0, 0, 1, 1)) * canvas.HEIGHT
+    u, v = self.to_frame(x, y)
+    top, bottom = np.clip((v.min(), v.max()), 0, size[0]).astype(int) // 2 * 2
+    left, right = np.clip((u.min(), u.max()), 0, size[1]).astype(int) // 2 * 2
+    return int(top), int(bottom), int(left), int(right)
+
+
+class Warp:
+  """The backward maps of one placed subject, over its box in the frame."""
+
+  def __init__(self, placement: Placement, portrait: face.Portrait, size):
+    self.placement = placement
+    self.box = placement.box(size)
+    top, bottom, left, right = self.box
+    y, x = np.mgrid[top:bottom:COARSE, left:right:COARSE].astype(np.float32)
+    x, y = x + (COARSE - 1) / 2, y + (COARSE - 1) / 2
+    self.x, self.y = (v.astype(np.float32) for v in placement.to_face(x, y))
+    at = _canvas(self.x, self.y, 1)
+    self.depth = cv2.remap(portrait.depth, *at, cv2.INTER_LINEAR)
+    self.rigid = cv2.remap(
+      portrait.rigid, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+  def neutral(self, pose: Pose) -> np.ndarray:
+    """Face coordinates (h, w, 2) before the head moved, on the coarse grid."""
+    x, y = self.x - _PIVOT[0], self.y - _PIVOT[1]
+    z = self.depth - _PIVOT[2]
+    grow = pose.size
+    dx = pose.right + grow * x - pose.roll * y + pose.yaw * z
+    dy = pose.down + grow * y + pose.roll * x - pose.pitch * z
+    return np.stack([self.x - self.rigid * dx, self.y - self.rigid * dy], -1)
+
+  def canvas(self, neutral: np.ndarray, field: np.ndarray | None) -> np.ndarray:
+    """Face coordinates (h, w, 2) on the portrait, before the face moved.
+
+    `field` is the displacement by action units (H, W, 2) in distances between the
+    pupils, on the grid of `action_units`, or None.
+    """
+    if field is None:
+      return neutral
+    at = _canvas(neutral[..., 0], neutral[..., 1], action_units.STEP)
+    return neutral - cv2.remap(field, *at, cv2.INTER_LINEAR)
+
+  def full(self, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Canvas pixels (x, y), each (bottom - top, right - left), for cv2.remap."""
+    top, bottom, left, right = self.box
+    fine = cv2.resize(coordinates, (right - left, bottom - top))
+    return _canvas(fine[..., 0], fine[..., 1], 1)
+
+  def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Flow (h, w, 2) in frame pixels between two frames given by their `canvas` maps.
+
+    Solves second(p + flow(p)) = first(p) by fixed-point iteration; the maps are
+    near-isometries after the placement, so the error shrinks by the strain each time.
+    """
+    scale = self.placement.scale
+    cos, sin = (
+      scale * math.cos(self.placement.roll),
+      scale * math.sin(self.placement.roll),
+    )
+    turn = np.array(((cos, -sin), (sin, cos)), np.float32)
+    rows, columns = np.mgrid[: first.shape[0], : first.shape[1]].astype(np.float32)
+    flow = np.zeros_like(first)
+    for _ in range(12):
+      at = columns + flow[..., 0] / COARSE, rows + flow[..., 1] / COARSE
+      there = cv2.remap(second, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+      flow += (first - there) @ turn.T
+    return flow
+
+
+def _canvas(x: np.ndarray, y: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+  """Face coordinates to pixels of a canvas grid that keeps every `step`-th pixel."""
+  scale = canvas.PIXELS / step
+  return (x - canvas.LEFT) * scale, (y - canvas.TOP) * scale

@@ -1,0 +1,177 @@
+"""Prepared TFDS records -> arrays in memory -> batches of static shape."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import grain
+import numpy as np
+from tqdm import tqdm
+
+from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.runtime.errors import UserError
+
+FRAMES = ("onset", "apex", "window_apex")
+_NAMES = ("database", "subject", "clip")
+
+
+@dataclass(frozen=True)
+class Clips:
+  """All clips of one or several databases, decoded once.
+
+  Attributes:
+    flow: (N, H, W, 3) float16: u, v, strain, each scaled to [0, 1] per clip.
+    flow_range: (N, 2, 3) float32: what 0 and 1 of each channel are, in pixels of the
+      records.
+    onset, apex, window_apex: (N, H, W, 3) uint8 RGB.
+    labels: (N, 12) uint8, in the order of `protocol.AUS`.
+    database, subject, clip: (N,) text.
+    simulated: whether any of them was drawn by the simulator.
+  """
+
+  flow: np.ndarray
+  flow_range: np.ndarray
+  onset: np.ndarray
+  apex: np.ndarray
+  window_apex: np.ndarray
+  labels: np.ndarray
+  database: np.ndarray
+  subject: np.ndarray
+  clip: np.ndarray
+  simulated: bool
+
+  def __len__(self) -> int:
+    return len(self.labels)
+
+  def flow_in_pixels(self, number: int) -> np.ndarray:
+    """u and v of one clip, (H, W, 2), in pixels of the records."""
+    low, high = self.flow_range[number, :, :2]
+    return low + self.flow[number, ..., :2].astype(np.float32) * (high - low)
+
+
+def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
+  """The databases that have finished records in `data_dir`, in the protocol's order."""
+  found = {}
+  for key in DATABASES:
+    versions = sorted(Path(data_dir).glob(f"{key}/*/dataset_info.json"))
+    if versions:
+      found[key] = versions[-1].parent
+  return found
+
+
+def count_clips(data_dir: str | Path) -> dict[str, int]:
+  """How many clips each database has in the records of `data_dir`, without reading.
+
+  Raises:
+    UserError: a dataset_info.json that is not what TFDS writes.
+  """
+  return {
+    key: sum(
+      int(length)
+      for split in _json(folder / "dataset_info.json")["splits"]
+      for length in split["shardLengths"]
+    )
+    for key, folder in prepared_databases(data_dir).items()
+  }
+
+
+def records_identity(data_dir: str | Path) -> dict[str, str]:
+  """What each database's records were made from, as `data_prep build` noted it."""
+  return {
+    key: str(_json(folder / "metadata.json").get("fingerprint"))
+    for key, folder in prepared_databases(data_dir).items()
+  }
+
+
+def _json(path: Path) -> dict:
+  try:
+    return json.loads(path.read_text())
+  except (OSError, ValueError) as error:
+    raise UserError(
+      f"{path}: cannot be read ({error}); delete its folder and run `python -m "
+      "data_prep build` again"
+    ) from error
+
+
+def load_clips(
+  data_dir: str | Path, image_size: int, databases: Sequence[str] | None = None
+) -> Clips:
+  """Reads the records of `databases` (default: all there are), resized to `image_size`.
+
+  Raises:
+    UserError: where `data_dir` holds no records, or not those of a database asked for.
+  """
+  found = prepared_databases(data_dir)
+  if not found:
+    raise UserError(
+      f"config.data_dir={data_dir}: no prepared records found there (looked for "
+      f"{next(iter(DATABASES))}/1.0.0/dataset_info.json and so on); make them with "
+      "`python -m data_prep build --root DATABASES --out DIR`, or leave "
+      "config.data_dir empty to use simulated databases"
+    )
+  missing = [key for key in databases or () if key not in found]
+  if missing:
+    raise UserError(
+      f"config.data_dir={data_dir}: no records of {', '.join(missing)} (found "
+      f"{', '.join(found)}); build them with `python -m data_prep build`"
+    )
+  parts = [_load_database(found[key], image_size) for key in databases or found]
+  columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+  return Clips(**columns | {"simulated": bool(columns["simulated"].any())})
+
+
+def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
+  import tensorflow_datasets as tfds  # Slow to import, and only reading needs it.
+
+  try:
+    builder = tfds.builder_from_directory(str(folder))
+    source = builder.as_data_source(split="all")
+    records = grain.MapDataset.source(source).map(lambda r: _to_arrays(r, image_size))
+    threads = grain.ReadOptions(num_threads=4, prefetch_buffer_size=16)
+    bar = tqdm(
+      records.to_iter_dataset(threads),
+      total=len(source),
+      desc=f"reading {folder.parent.name}",
+      unit="clip",
+      delay=3,
+    )
+    clips = list(bar)
+  except Exception as error:  # Whatever damaged files make TFDS and Grain raise.
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    raise UserError(
+      f"{folder}: these records cannot be read ({reason}); delete the folder and run "
+      "`python -m data_prep build` again"
+    ) from error
+  columns = {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}
+  simulated = (builder.info.metadata or {}).get("simulated", False)
+  return columns | {"simulated": np.full(len(clips), simulated)}
+
+
+def _to_arrays(record: dict, image_size: int) -> dict[str, np.ndarray]:
+  clip = {name: _resize(record[name], image_size) for name in FRAMES}
+  flow = _resize(record["flow"].astype(np.float32), image_size)
+  clip["flow"] = min_max(flow).astype(np.float16)
+  clip["flow_range"] = np.stack([flow.min((0, 1)), flow.max((0, 1))])
+  clip["labels"] = record["labels"]
+  return clip | {name: np.array(_text(record[name])) for name in _NAMES}
+
+
+def min_max(flow: np.ndarray) -> np.ndarray:
+  """Scales each channel of one clip's flow (H, W, 3) to [0, 1]; a constant one to 0."""
+  low, high = flow.min((0, 1)), flow.max((0, 1))
+  return (flow - low) / np.where(high > low, high - low, 1)
+
+
+def _resize(image: np.ndarray, size: int) -> np.ndarray:
+  if image.shape[0] == size:
+    return image
+  shrinks = size < image.shape[0]
+  return cv2.resize(
+    image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+  )
+
+
+def _text(value: bytes | str) -> str:
+  return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,46 @@
+"""What lies on disk between `data_prep`, which writes it, and training, which reads it.
+
+Records are in OUT/<database>/VERSION; beside those of simulated databases lies where
+their faces truly moved.
+"""
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+VERSION = "1.0.0"
+
+
+SPLIT = "clips"  # "all" is TFDS's word for the union of a dataset's splits.
+TRUTH = "truth.npz"  # Beside the records of simulated databases.
+GRID = 56  # Cells along each side of a crop, of the truth and of maps beside it.
+
+
+def record_features(size: int) -> tfds.features.FeaturesDict:
+  """What a clip's record holds; images and flow are (size, size, 3).
+
+  `flow` is u, v and optical strain in pixels of the crop, not yet scaled to [0, 1].
+  """
+
+  def image():
+    return tfds.features.Image(shape=(size, size, 3), encoding_format="png")
+
+  return tfds.features.FeaturesDict(
+    {
+      "onset": image(),
+      "apex": image(),
+      "window_apex": image(),
+      "flow": tfds.features.Tensor(shape=(size, size, 3), dtype=np.float16),
+      "labels": tfds.features.Tensor(shape=(12,), dtype=np.uint8),
+      "aus": tfds.features.Text(),
+      "emotion": tfds.features.Text(),
+      "database": tfds.features.Text(),
+      "subject": tfds.features.Text(),
+      "clip": tfds.features.Text(),
+      "onset_frame": np.int32,
+      "apex_frame": np.int32,
+      "window_apex_frame": np.int32,
+      "offset_frame": np.int32,
+      "fps": np.float32,
+      "aligned": np.bool_,
+    }
+  )

@@ -1,0 +1,75 @@
+"""Scores saved predictions, of this project's models or of any other team's.
+
+python -m infusenet_jax.evaluate --predictions runs/quickstart/predictions.csv
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from infusenet_jax import __version__
+from infusenet_jax.evaluate.predictions import read_predictions
+from infusenet_jax.evaluate.report.page import write_report
+from infusenet_jax.evaluate.scores import cd6me_tables, compare
+from infusenet_jax.evaluate.tables import format_comparison, format_tables, write_tables
+from infusenet_jax.runtime.errors import UserError, exit_with_one_line
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """Prints the tables of the predictions and, with --out, writes all of them."""
+  parser = argparse.ArgumentParser(
+    prog="python -m infusenet_jax.evaluate",
+    description="Recomputes every CD6ME table from saved predictions alone.",
+  )
+  parser.add_argument(
+    "--predictions",
+    nargs="+",
+    required=True,
+    metavar="FILE",
+    help="CSV files of one model: any number of runs and folds",
+  )
+  parser.add_argument(
+    "--against",
+    nargs="+",
+    metavar="FILE",
+    help="another model's files of the same clips: prints how much they differ",
+  )
+  parser.add_argument(
+    "--out", metavar="DIR", help="write JSON, CSV, Markdown and HTML here"
+  )
+  parser.add_argument("--title", default="Predictions", help="heads every table")
+  options = parser.parse_args(arguments)
+  predictions = read_predictions(options.predictions)
+  tables = cd6me_tables(predictions)
+  how = {"title": options.title, "simulated": predictions.simulated}
+  print(format_tables(tables, **how), end="")
+  if options.against:
+    others = read_predictions(options.against)
+    how["simulated"] |= others.simulated
+    print("\n" + format_comparison(compare(predictions, others), **how), end="")
+  if options.out:
+    how |= {
+      "simulated": predictions.simulated,
+      "config": {"predictions": [str(file) for file in options.predictions]},
+      "versions": {"infusenet-jax": __version__, "numpy": np.__version__},
+    }
+    try:
+      write_tables(options.out, tables, seed=tables.seeds[0], **how)
+      write_report(
+        Path(options.out) / "report.html",
+        tables=tables,
+        predictions=predictions,
+        curves=[],
+        samples=[],
+        **how,
+      )
+    except OSError as error:
+      raise UserError(
+        f"--out={options.out}: cannot be written ({error.strerror}); name another"
+      ) from error
+
+
+if __name__ == "__main__":
+  exit_with_one_line(main)

@@ -1,0 +1,175 @@
+"""Predictions of every clip as CSV, so that any team's are scored by the same code.
+
+One row per clip and run: database, subject, clip, fold, seed, then logit_AU1 ...
+logit_AU17 and label_AU1 ... label_AU17. Columns may stand in any order. A column
+"data" says "simulated" where the clips are; it may be absent from others' files.
+"""
+
+import csv
+import io
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import write_atomically
+
+TEXT = ("database", "subject", "clip", "fold")
+LOGITS = tuple(f"logit_AU{au}" for au in AUS)
+LABELS = tuple(f"label_AU{au}" for au in AUS)
+COLUMNS = (*TEXT, "seed", *LOGITS, *LABELS)
+ARRAYS = (*TEXT, "seed", "logits", "labels")
+
+
+@dataclass(frozen=True)
+class Predictions:
+  """What a model said of each clip, in any order, over any number of runs.
+
+  database, subject, clip, fold: (N,) str; seed: (N,) int, one per run;
+  logits: (N, 12) float; labels: (N, 12) uint8 in the order of `AUS`; simulated:
+  whether any of the clips are, so that all that is derived from them says so.
+  """
+
+  database: np.ndarray
+  subject: np.ndarray
+  clip: np.ndarray
+  fold: np.ndarray
+  seed: np.ndarray
+  logits: np.ndarray
+  labels: np.ndarray
+  simulated: bool = False
+
+  def __post_init__(self):
+    count = len(self.database)
+    for name in ("subject", "clip", "fold", "seed"):
+      if np.shape(getattr(self, name)) != (count,):
+        raise ValueError(
+          f"{name} is {np.shape(getattr(self, name))}; expected ({count},)"
+        )
+    for name in ("logits", "labels"):
+      if np.shape(getattr(self, name)) != (count, len(AUS)):
+        raise ValueError(
+          f"{name} is {np.shape(getattr(self, name))}; expected ({count}, {len(AUS)})"
+        )
+
+  def __len__(self) -> int:
+    return len(self.database)
+
+  def __getitem__(self, which) -> "Predictions":
+    """The chosen clips: an index array, a slice or an (N,) bool mask."""
+    return replace(self, **{name: getattr(self, name)[which] for name in ARRAYS})
+
+
+def write_predictions(path: str | os.PathLike, predictions: Predictions) -> None:
+  """Writes the CSV, all or nothing.
+
+  Raises:
+    UserError: a logit is not finite, which means that training diverged.
+  """
+  path = Path(path)
+  bad = ~np.isfinite(predictions.logits).all(axis=1)
+  if bad.any():
+    row = int(np.argmax(bad))
+    raise UserError(
+      f"{path}: the logits of {bad.sum()} of {len(bad)} clips are not finite (first: "
+      f"fold {predictions.fold[row]}, clip {predictions.clip[row]}); training "
+      "diverged, lower the learning rate"
+    )
+  path.parent.mkdir(parents=True, exist_ok=True)
+  file = io.StringIO(newline="")
+  writer = csv.writer(file)
+  writer.writerow([*COLUMNS, "data"])
+  for i in range(len(predictions)):
+    writer.writerow(
+      [
+        *(getattr(predictions, name)[i] for name in TEXT),
+        int(predictions.seed[i]),
+        *(str(value) for value in predictions.logits[i]),
+        *(int(value) for value in predictions.labels[i]),
+        "simulated" if predictions.simulated else "",
+      ]
+    )
+  write_atomically(path, file.getvalue())
+
+
+def read_predictions(paths: Sequence[str | os.PathLike]) -> Predictions:
+  """All predictions of one or more CSV files, in the files' order.
+
+  Raises:
+    UserError: no files, a missing, empty or unreadable file, a missing column, or a
+      value that is not what its column expects, with file and line.
+  """
+  if not paths:
+    raise UserError(
+      "no predictions.csv was found; expected at least one: train a fold first, or "
+      "name other files"
+    )
+  rows = [row for path in paths for row in _rows(Path(path))]
+  return Predictions(
+    **{name: np.array([row[name] for row in rows]) for name in TEXT},
+    seed=np.array([row["seed"] for row in rows]),
+    logits=np.array([[row[name] for name in LOGITS] for row in rows]),
+    labels=np.array([[row[name] for name in LABELS] for row in rows], np.uint8),
+    simulated=any(row["simulated"] for row in rows),
+  )
+
+
+def _rows(path: Path) -> list[dict]:
+  rows = []
+  try:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+      reader = csv.DictReader(file, strict=True)
+      missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+      if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise UserError(
+          f"{path}: line 1 lacks the column {', '.join(missing[:3])}{more}; expected a "
+          f"comma-separated header with {', '.join(COLUMNS[:6])}, ... {COLUMNS[-1]}"
+        )
+      for row in reader:
+        rows.append(_parsed(row, f"{path}, line {reader.line_num}"))
+  except OSError as error:
+    raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+  except (UnicodeDecodeError, csv.Error) as error:
+    raise UserError(f"{path}: is not a CSV file in UTF-8 ({error})") from error
+  if not rows:
+    raise UserError(f"{path}: holds no predictions; expected one line per clip")
+  return rows
+
+
+def _parsed(row: dict, place: str) -> dict:
+  if None in row or None in row.values():
+    raise UserError(f"{place}: has more or fewer values than the header has columns")
+  for name in TEXT:
+    if not row[name]:
+      raise UserError(f"{place}: {name} is empty")
+  if row["database"] not in DATABASES:
+    raise UserError(
+      f"{place}: database is {row['database']!r}; expected one of "
+      + ", ".join(DATABASES)
+    )
+  parsed = {name: row[name] for name in TEXT}
+  parsed["simulated"] = row.get("data") == "simulated"
+  try:
+    parsed["seed"] = int(row["seed"])
+  except ValueError:
+    raise UserError(
+      f"{place}: seed is {row['seed']!r}; expected a whole number"
+    ) from None
+  for name in LOGITS:
+    try:
+      parsed[name] = float(row[name])
+    except ValueError:
+      parsed[name] = math.nan
+    if not math.isfinite(parsed[name]):
+      raise UserError(f"{place}: {name} is {row[name]!r}; expected a finite number")
+  for name in LABELS:
+    if row[name] not in ("0", "1"):
+      raise UserError(f"{place}: {name} is {row[name]!r}; expected 0 or 1")
+    parsed[name] = int(row[name])
+  return parsed

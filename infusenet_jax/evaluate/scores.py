@@ -1,0 +1,220 @@
+"""From predictions to the result tables of CD6ME. Plain NumPy."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.evaluate.predictions import Predictions
+from infusenet_jax.evaluate.protocol import AVERAGES, confusion, f1_of_counts
+from infusenet_jax.runtime.errors import UserError
+
+
+@dataclass(frozen=True)
+class Scores:
+  """F1 in [0, 1]: mean and standard deviation over runs, 95 % interval over clips."""
+
+  mean: np.ndarray
+  std: np.ndarray
+  low: np.ndarray
+  high: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tables:
+  """The result tables; each dict has the keys "binary" and "macro", F1 in [0, 1].
+
+  cross_database: whether each clip was predicted in the fold that leaves out its
+    database, as CD6ME wants.
+  au: Scores (13,): 12 AUs over the clips of all folds together, then their average.
+  database: Scores (D + 1,): each database's mean over the AUs, then their average.
+  fold: (D, 13): each database's AUs, then their average; the mean over runs.
+  au_always, database_always: F1 of a model that always says "positive".
+  """
+
+  databases: tuple[str, ...]
+  clips: tuple[int, ...]
+  seeds: tuple[int, ...]
+  cross_database: bool
+  au: dict[str, Scores]
+  database: dict[str, Scores]
+  fold: dict[str, np.ndarray]
+  au_always: dict[str, np.ndarray]
+  database_always: dict[str, np.ndarray]
+
+
+def _with_average(values: np.ndarray) -> np.ndarray:
+  return np.concatenate([values, values.mean(-1, keepdims=True)], axis=-1)
+
+
+# From counts (..., D, 12, 4) and the F1 kind to the two tables' values.
+TABLES: dict[str, Callable[[np.ndarray, str], np.ndarray]] = {
+  "au": lambda counts, kind: _with_average(f1_of_counts(counts.sum(-3), kind)),
+  "database": lambda counts, kind: _with_average(f1_of_counts(counts, kind).mean(-1)),
+}
+
+
+def cd6me_tables(
+  predictions: Predictions, *, resamples: int = 1000, seed: int = 0
+) -> Tables:
+  """The AU table, the database table and the per-fold table, both F1 kinds.
+
+  Every table is computed per run (seed) and then averaged over the runs. For the 95 %
+  intervals each database's clips are drawn again with replacement, the same draw for
+  all runs. A rare AU is absent from many draws, which lowers its F1 and so the whole
+  distribution; its percentiles are therefore moved by estimate - mean over the draws.
+
+  A database's row is computed over all of its clips, whichever folds they were
+  predicted in, so leave-one-subject-out predictions are scored by the same code.
+
+  Raises:
+    UserError: no clips, a clip predicted twice in a run, runs that differ in their
+      clips, or labels that differ between runs.
+  """
+  runs = aligned_runs(predictions)
+  databases = _databases(runs[0])
+  counts, drawn = _counts(runs, databases, resamples, seed)
+  positive = np.ones_like(runs[0].logits)
+  always = np.stack(
+    [
+      confusion(runs[0].labels[mask], positive[mask])
+      for mask in (runs[0].database == key for key in databases)
+    ]
+  )
+
+  def scores(table: str, kind: str) -> Scores:
+    values = TABLES[table](counts, kind)
+    std = values.std(0, ddof=1) if len(runs) > 1 else np.zeros_like(values[0])
+    mean = values.mean(0)
+    return Scores(mean, std, *_interval(mean, TABLES[table](drawn, kind).mean(0)))
+
+  return Tables(
+    databases=databases,
+    clips=tuple(int((runs[0].database == key).sum()) for key in databases),
+    seeds=tuple(int(run.seed[0]) for run in runs),
+    cross_database=bool((predictions.fold == predictions.database).all()),
+    fold={kind: _with_average(f1_of_counts(counts, kind)).mean(0) for kind in AVERAGES},
+    **{name: {kind: scores(name, kind) for kind in AVERAGES} for name in TABLES},
+    **{
+      f"{name}_always": {kind: TABLES[name](always, kind) for kind in AVERAGES}
+      for name in TABLES
+    },
+  )
+
+
+def compare(
+  first: Predictions, second: Predictions, *, resamples: int = 1000, seed: int = 0
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+  """How much more `first` scores than `second` on the same clips, paired.
+
+  Both models' averages are computed on the same draws of clips, so what is hard for
+  both cancels.
+
+  Returns:
+    {"au" or "database": {"binary" or "macro": (difference, low, high)}} of the
+    table's Average, in [-1, 1], with the 95 % interval over clips.
+
+  Raises:
+    UserError: as in `cd6me_tables`, or two models that predict different clips.
+  """
+  models = [aligned_runs(first), aligned_runs(second)]
+  _check_same(models[0][0], models[1][0], ("the first model", "the second model"))
+  databases = _databases(models[0][0])
+  counts, drawn = zip(
+    *(_counts(runs, databases, resamples, seed) for runs in models), strict=True
+  )
+
+  def difference(table: str, kind: str) -> tuple[float, float, float]:
+    estimate, draws = (
+      np.subtract(*(TABLES[table](of, kind).mean(0) for of in pair))[..., -1:]
+      for pair in (counts, drawn)
+    )
+    low, high = _interval(estimate, draws, smallest=-1.0)
+    return float(estimate[0]), float(low[0]), float(high[0])
+
+  return {
+    table: {kind: difference(table, kind) for kind in AVERAGES} for table in TABLES
+  }
+
+
+def _interval(
+  estimate: np.ndarray, draws: np.ndarray, smallest: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+  """The 95 % interval from draws (resamples, ...), moved by the draws' bias."""
+  low, high = np.percentile(draws, [2.5, 97.5], axis=0) + estimate - draws.mean(0)
+  return np.clip(low, smallest, estimate), np.clip(high, estimate, 1.0)
+
+
+def _databases(run: Predictions) -> tuple[str, ...]:
+  return tuple(key for key in DATABASES if (run.database == key).any())
+
+
+def _counts(
+  runs: list[Predictions], databases: tuple[str, ...], resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Counts (runs, D, 12, 4) of the clips and (runs, resamples, D, 12, 4) of draws."""
+  rng = np.random.default_rng(seed)
+  counts, drawn = [], []
+  for key in databases:
+    parts = [run[run.database == key] for run in runs]
+    size = len(parts[0])
+    weights = rng.multinomial(size, np.full(size, 1 / size), size=resamples)
+    counts.append([confusion(part.labels, part.logits) for part in parts])
+    drawn.append([confusion(part.labels, part.logits, weights) for part in parts])
+  return np.stack(counts, axis=1), np.moveaxis(np.array(drawn), 0, 2)
+
+
+def aligned_runs(predictions: Predictions) -> list[Predictions]:
+  """One run (seed) after the other, each sorted by clip, all with the same clips.
+
+  Raises:
+    UserError: where that cannot be; see `cd6me_tables`.
+  """
+  if not len(predictions):
+    raise UserError("no predictions: at least one clip is needed")
+  unknown = set(predictions.database.tolist()) - set(DATABASES)
+  if unknown:
+    raise UserError(
+      f"unknown database {min(unknown)!r} in the predictions; known: "
+      + ", ".join(DATABASES)
+    )
+  runs = []
+  for seed in np.unique(predictions.seed):
+    run = predictions[predictions.seed == seed]
+    run = run[np.lexsort((run.clip, run.subject, run.database))]
+    for name, following in itertools.pairwise(_names(run)):
+      if name == following:
+        raise UserError(
+          f"clip {name} is predicted twice in the run of seed {seed}; expected once "
+          "(give the files of one model only)"
+        )
+    if runs:
+      both = (f"the run of seed {runs[0].seed[0]}", f"the run of seed {seed}")
+      _check_same(runs[0], run, both)
+    runs.append(run)
+  return runs
+
+
+def _names(run: Predictions) -> list[str]:
+  return [
+    "/".join(name) for name in zip(run.database, run.subject, run.clip, strict=True)
+  ]
+
+
+def _check_same(first: Predictions, second: Predictions, which: tuple[str, str]):
+  """Raises a UserError unless both sorted runs hold the same clips and labels."""
+  names, others = _names(first), _names(second)
+  if names != others:
+    name = min(set(names) ^ set(others))
+    has, lacks = which if name in set(names) else which[::-1]
+    raise UserError(
+      f"clip {name} is predicted in {has} but not in {lacks}; expected the same clips"
+    )
+  if not np.array_equal(first.labels, second.labels):
+    row = np.argmax((first.labels != second.labels).any(1))
+    raise UserError(
+      f"clip {names[row]} has other labels in {which[1]} than in {which[0]}; expected "
+      "the same"
+    )

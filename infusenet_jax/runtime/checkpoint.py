@@ -1,0 +1,167 @@
+"""A thin Orbax layer: save while training goes on, restore the newest that is sound."""
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from infusenet_jax.runtime.devices import all_agree, is_main, wait_for_all
+from infusenet_jax.runtime.errors import UserError
+
+# Any pytree with a field `step`, the number of updates made.
+State = TypeVar("State")
+
+_log = logging.getLogger(__name__)
+
+
+class Checkpoints:
+  """The checkpoints of one fold and seed, the newest `keep` of them.
+
+  Saving is asynchronous and atomic: a killed process leaves the one before intact.
+  Each holds a checksum of the state, which Orbax's files do not: a single bit that has
+  changed on disk would be restored without a word.
+
+  Args:
+    folder: theirs alone.
+    keep: how many.
+    whose: what the state belongs to, such as a fold and a seed; kept beside it.
+  """
+
+  def __init__(
+    self,
+    folder: str | Path,
+    keep: int = 2,
+    whose: Mapping[str, str | int] | None = None,
+  ):
+    self._whose = dict(whose or {})
+    options = ocp.CheckpointManagerOptions(
+      max_to_keep=keep, create=True, cleanup_tmp_directories=True
+    )
+    with _one_line(folder):
+      self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
+
+  def restore(self, like: State) -> State | None:
+    """The newest checkpoint that can be read, placed as `like` is; None without one.
+
+    Damaged ones are set aside, once an older one has been read.
+
+    Raises:
+      UserError: there are checkpoints, but none can be read, or they are another's.
+    """
+    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    items = ocp.args.Composite(
+      state=ocp.args.StandardRestore(target), about=ocp.args.JsonRestore()
+    )
+    damaged = {}
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      try:
+        found = self._manager.restore(step, args=items)
+        state, about = found.state, found.about
+        sound = about["checksum"] == checksum(state)
+        reason = "its checksum is another"
+      except Exception as error:  # Whatever a damaged file makes the reader raise.
+        sound, reason = False, (str(error).splitlines() or [type(error).__name__])[0]
+      if not all_agree(sound):
+        damaged[step] = "another process cannot read it" if sound else reason
+        continue
+      if about["whose"] != self._whose:
+        raise UserError(
+          f"{self._manager.directory}: holds checkpoints of {about['whose']}, expected "
+          f"those of {self._whose}; put the folder back where it was"
+        )
+      self._set_aside(damaged)
+      return state
+    if damaged:
+      raise UserError(
+        f"{self._manager.directory}: none of the {len(damaged)} checkpoints can be "
+        f"read ({next(iter(damaged.values()))}); move the folder away to start this "
+        "fold again"
+      )
+    return None
+
+  def _set_aside(self, damaged: dict[int, str]) -> None:
+    wait_for_all("no one reads what is damaged any more")
+    for step, reason in damaged.items() if is_main() else ():
+      folder = Path(self._manager.directory) / str(step)
+      aside = folder.with_name(f"damaged-{step}")
+      _log.warning(
+        "%s is damaged (%s): kept as %s, going on from the checkpoint before",
+        folder,
+        reason,
+        aside.name,
+      )
+      shutil.rmtree(aside, ignore_errors=True)
+      folder.rename(aside)
+    wait_for_all("what is damaged is set aside")
+    self._manager.reload()
+
+  def save(self, state: State) -> None:
+    """Writes `state` under its step number, unless that is saved already.
+
+    Raises:
+      UserError: this one or, being written meanwhile, the one before has no room.
+    """
+    step = int(state.step)
+    if step not in self._manager.all_steps():
+      about = {"whose": self._whose, "checksum": checksum(state)}
+      items = ocp.args.Composite(
+        state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(about)
+      )
+      with _one_line(self._manager.directory):
+        self._manager.save(step, args=items)
+
+  def keep_newest(self) -> None:
+    """Deletes all but the newest, when training is over."""
+    with _one_line(self._manager.directory):
+      self._manager.wait_until_finished()
+      for step in sorted(self._manager.all_steps())[:-1]:
+        self._manager.delete(step)
+
+  def close(self) -> None:
+    """Waits until everything is on disk.
+
+    Raises:
+      UserError: the last one has no room.
+    """
+    with _one_line(self._manager.directory):
+      try:
+        self._manager.wait_until_finished()
+      finally:
+        self._manager.close()
+
+
+def checksum(state: State) -> int:
+  """CRC-32 of all leaves' bytes, in the order of the tree."""
+  total = 0
+  for leaf in jax.tree.leaves(state):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      leaf = jax.random.key_data(leaf)
+    total = zlib.crc32(np.ascontiguousarray(leaf).view(np.uint8).data, total)
+  return total
+
+
+@contextlib.contextmanager
+def _one_line(folder: str | Path) -> Iterator[None]:
+  """A full or read-only disk as a `UserError`, whichever library noticed it."""
+  try:
+    yield
+  except (OSError, ValueError) as error:
+    # TensorStore raises a ValueError that ends in [os_error_code='28'].
+    told = re.search(r"os_error_code='(\d+)'", str(error))
+    number = int(told[1]) if told else getattr(error, "errno", None)
+    if number is None:
+      raise
+    raise UserError(
+      f"{folder}: a checkpoint cannot be written ({os.strerror(number)}); the one "
+      "before it is intact: make room, then run the same command again to go on from it"
+    ) from error

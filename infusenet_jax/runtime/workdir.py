@@ -1,0 +1,169 @@
+"""The folder of one run: whose it is, what ran there, what it ran with."""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import logging
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from infusenet_jax.runtime.devices import is_main, wait_for_all
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import write_atomically
+
+_log = logging.getLogger(__name__)
+
+CONFIG = "config.json"
+RECORDS = "records.json"
+_PACKAGES = (
+  "infusenet-jax",
+  "jax",
+  "flax",
+  "optax",
+  "orbax-checkpoint",
+  "tensorflow-datasets",
+  "grain",
+  "ml-collections",
+  "numpy",
+  "opencv-python-headless",
+)
+
+
+@contextlib.contextmanager
+def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
+  """Holds `workdir` for one run of `config`, new there or begun there before.
+
+  Of several processes the first one holds it for all.
+
+  Raises:
+    UserError: where another run is in it, or it holds another run's config, or it
+      cannot be written.
+  """
+  folder = Path(workdir).absolute()
+  if not is_main():
+    wait_for_all("the workdir is claimed")
+    yield folder
+    return
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / ".lock").open("a")
+  except OSError as error:
+    raise UserError(
+      f"--workdir={workdir}: cannot be written ({error.strerror}); name another"
+    ) from error
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise UserError(
+        f"--workdir={workdir}: another run is using it; wait for that one, or name "
+        "another --workdir"
+      ) from error
+    except OSError as error:
+      _log.warning("%s cannot be locked (%s)", folder, error.strerror)
+    _check_config(folder / CONFIG, config)
+    wait_for_all("the workdir is claimed")
+    yield folder
+
+
+def keep_config(workdir: Path, config: ConfigDict, records: dict[str, str]) -> None:
+  """Writes config.json and records.json, once nothing stands against the run.
+
+  Raises:
+    UserError: the run in `workdir` began with other `records`.
+  """
+  if not is_main():
+    return
+  path = workdir / RECORDS
+  if path.exists() and (before := json.loads(path.read_text())) != records:
+    keys = sorted(before.keys() | records.keys())
+    changed = [key for key in keys if before.get(key) != records.get(key)]
+    raise UserError(
+      f"{path}: this workdir's run began with other records of {', '.join(changed)}; "
+      "put those back, or name another --workdir"
+    )
+  write_atomically(path, json.dumps(records, indent=2) + "\n")
+  write_atomically(workdir / CONFIG, json.dumps(_as_json(config), indent=2) + "\n")
+
+
+def _as_json(config: ConfigDict) -> dict[str, Any]:
+  return json.loads(config.to_json_best_effort())
+
+
+def _check_config(path: Path, config: ConfigDict) -> None:
+  if not path.exists():
+    return
+  try:
+    theirs = json.loads(path.read_text())
+  except json.JSONDecodeError as error:
+    raise UserError(
+      f"{path}: not a run's config ({error}); name another --workdir"
+    ) from error
+  if differences := config_differences(theirs, config):
+    raise UserError(
+      f"{path}: this workdir holds another run ({'; '.join(differences)}); "
+      "name another --workdir, or run the config that is there"
+    )
+
+
+def config_differences(kept: dict[str, Any], config: ConfigDict) -> list[str]:
+  """What makes `config` another run than the one whose config.json was `kept`.
+
+  How the work is spread over devices does not: a run may go on on others.
+  """
+  theirs, ours = (
+    {k: v for k, v in flatten(given).items() if not k.startswith("mesh.")}
+    for given in (kept, _as_json(config))
+  )
+  absent = "absent"
+  pairs = {
+    name: (theirs.get(name, absent), ours.get(name, absent))
+    for name in sorted(theirs.keys() | ours.keys())
+  }
+  return [
+    f"config.{name} is {there} there and {here} here"
+    for name, (there, here) in pairs.items()
+    if there != here
+  ]
+
+
+def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+  """A nested config as {"train.epochs": 200, ...}."""
+  flat = {}
+  for name, value in config.items():
+    if isinstance(value, dict):
+      flat |= flatten(value, f"{prefix}{name}.")
+    else:
+      flat[prefix + name] = value
+  return flat
+
+
+def versions() -> dict[str, str]:
+  """What ran: package versions, Python and the devices."""
+  found = {}
+  for name in _PACKAGES:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      found[name] = importlib.metadata.version(name)
+  devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+  return found | {"python": platform.python_version(), "devices": devices}
+
+
+def fold_folder(workdir: Path, seed: int, fold: str) -> Path:
+  """Where one fold of one seed keeps its checkpoints, losses and predictions."""
+  folder = workdir / "folds" / f"seed{seed}-{fold.replace('/', '-')}"
+  folder.mkdir(parents=True, exist_ok=True)
+  return folder
+
+
+LAST_WRITTEN = "results.md"
+
+
+def results_exist(workdir: Path) -> bool:
+  """Whether the run in `workdir` is finished."""
+  return (workdir / LAST_WRITTEN).exists()

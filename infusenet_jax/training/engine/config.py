@@ -1,0 +1,122 @@
+"""What a config may say, and what follows from it."""
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.models.baselines import BASELINES
+from infusenet_jax.models.branches import BRANCHES
+from infusenet_jax.models.infusenet import INFUSIONS, PLACES
+from infusenet_jax.models.infusion import GATES
+from infusenet_jax.models.magnified import MAGNIFIED, MagnifiedInput
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.training.engine import optim
+
+DECISIONS = ("both", "flow", "magnified")
+
+
+FLOW_ONLY = (*BASELINES, "flow_branch")
+
+
+def check_config(config: ConfigDict) -> None:
+  """Refuses field values that no run can have, before anything is computed.
+
+  Raises:
+    UserError: naming the field, what it holds and what it may hold.
+  """
+  model, train = config.model, config.train
+  choices = (
+    ("config.model.name", model.name, ("infusenet", *BASELINES, *BRANCHES)),
+    ("config.model.infusion", model.infusion, INFUSIONS),
+    ("config.model.gate", model.gate, GATES),
+    ("config.model.infused", model.infused, range(PLACES + 1)),
+    ("config.model.magnified", model.magnified, MAGNIFIED),
+    ("config.train.schedule", train.schedule, optim.SCHEDULES),
+    ("config.decide_by", config.decide_by, DECISIONS),
+    ("config.protocol", config.protocol, ("cd6me", "loso")),
+    ("config.dtype", config.dtype, ("auto", "float32", "bfloat16")),
+  )
+  for field, found, allowed in choices:
+    if found not in allowed:
+      expected = ", ".join(map(str, allowed))
+      raise UserError(f"{field} is {found!r}; expected one of {expected}")
+  if fold_names(config) == []:
+    raise UserError(
+      f"config.folds is {config.folds!r}; expected 'all' or some of "
+      f"{', '.join(DATABASES)}"
+    )
+  for name in fold_names(config) or ():
+    if name.split("/")[0] not in DATABASES:
+      raise UserError(
+        f"config.folds names {name!r}; expected 'all' or some of {', '.join(DATABASES)}"
+      )
+  if config.image_size < 32 or config.image_size % 16:
+    raise UserError(
+      f"config.image_size is {config.image_size}; expected a multiple of 16 from 32"
+    )
+  positive = {
+    "config.train.epochs": train.epochs,
+    "config.train.batch_size": train.batch_size,
+    "config.train.learning_rate": train.learning_rate,
+    "config.train.checkpoint_epochs": train.checkpoint_epochs,
+    "config.model.width": model.width,
+  }
+  for field, found in positive.items():
+    if found <= 0:
+      raise UserError(f"{field} is {found}; expected a number above 0")
+  if model.width % 2:
+    raise UserError(f"config.model.width is {model.width}; expected an even number")
+  if model.amp <= 1:
+    raise UserError(f"config.model.amp is {model.amp}; expected a factor above 1")
+  if model.resnet_weights and model.name != "infusenet":
+    raise UserError(
+      f"config.model.resnet_weights is {model.resnet_weights!r}, but {model.name} "
+      "starts from no file; leave it empty"
+    )
+  if train.l2 < 0:
+    raise UserError(f"config.train.l2 is {train.l2}; expected 0 or more")
+  seeds = config.seeds
+  if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+    raise UserError(
+      f"config.seeds is {seeds!r}; expected whole numbers from 0, such as 45,46"
+    )
+  drawn = sees_frames(config) and not model.magnifier_weights
+  if drawn and not train.magnifier and len(seeds) > 1:
+    raise UserError(
+      "config.model.magnifier_weights is empty, so each seed would draw a magnifier of "
+      "its own, but a frozen one is shared by all seeds; name weights, give one seed, "
+      "or set config.train.magnifier"
+    )
+
+
+def fold_names(config: ConfigDict) -> list[str] | None:
+  """The folds that config.folds lists, or None for all."""
+  if config.folds == "all":
+    return None
+  return [name.strip() for name in config.folds.split(",") if name.strip()]
+
+
+def infuses(config: ConfigDict) -> bool:
+  """Whether the model is InfuseNet, which has rotations and two heads."""
+  return config.model.name == "infusenet"
+
+
+def sees_frames(config: ConfigDict) -> bool:
+  """Whether the model looks at more than the flow."""
+  return magnified_input(config) is not None
+
+
+def magnified_input(config: ConfigDict) -> MagnifiedInput | None:
+  """What the model sees of the frames; None where it looks at the flow alone."""
+  fields = config.model
+  if fields.name in FLOW_ONLY:
+    return None
+  return MagnifiedInput(fields.magnified, fields.window_apex, fields.amp)
+
+
+def compute_dtype(name: str) -> jnp.dtype:
+  """The type of activations; parameters, statistics and losses are always float32."""
+  if name == "auto":
+    name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+  return jnp.dtype(name)

@@ -1,0 +1,224 @@
+"""What the network is fed: clips on the device, everything constant computed once."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from infusenet_jax.clips.records import FRAMES, Clips
+from infusenet_jax.runtime.devices import (
+  even_batch,
+  fits_device,
+  over_batch,
+  over_folds_and_batch,
+  replicated,
+)
+from infusenet_jax.training.engine.config import sees_frames
+from infusenet_jax.training.engine.network import Network
+from infusenet_jax.training.engine.steps import Batch, TrainState
+
+_log = logging.getLogger(__name__)
+
+
+# A fold's schedule: step -> clip numbers (B,) and their weights (B,).
+Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Resident:
+  """All clips (N, ...) on every device; a batch is an index into them."""
+
+  arrays: Batch
+  gather: Callable[[Batch, np.ndarray], Batch]
+  gather_folds: Callable[[Batch, np.ndarray], Batch]
+  mesh: Mesh
+
+  def take(self, numbers: np.ndarray) -> Batch:
+    """The clips `numbers` (B,), split over all devices."""
+    return self.gather(self.arrays, numbers)
+
+  def stream(self, draw: Draw, start: int, stop: int) -> Iterator[Any]:
+    """What `join` needs of one fold, for its steps from `start` to `stop`."""
+    return map(draw, range(start, stop))
+
+  def join(self, drawn: Sequence[Any]) -> Batch:
+    """A batch (F, B, ...) of what each fold's stream gave; None sits the step out."""
+    like = next(batch for batch in drawn if batch is not None)
+    idle = tuple(np.zeros_like(part) for part in like)
+    numbers, weights = map(np.stack, zip(*(b or idle for b in drawn), strict=True))
+    split = over_folds_and_batch(self.mesh)
+    weights = jax.make_array_from_callback(weights.shape, split, weights.__getitem__)
+    return self.gather_folds(self.arrays, numbers) | {"weights": weights}
+
+
+@dataclass(frozen=True)
+class Streamed:
+  """All clips (N, ...) in host memory; Grain's threads read what comes next.
+
+  The same methods as `Resident`. A process reads only the rows that its own devices
+  need. A stream can be read from any step on, so that the step in the train state is
+  all that a checkpoint holds of it.
+  """
+
+  arrays: dict[str, np.ndarray]
+  batch_size: int
+  mesh: Mesh
+
+  def take(self, numbers: np.ndarray) -> Batch:
+    return put_batch({name: a[numbers] for name, a in self.arrays.items()}, self.mesh)
+
+  def stream(self, draw: Draw, start: int, stop: int) -> Iterator[Any]:
+    rows = self._own_rows()
+
+    def read(step: int) -> Batch:
+      numbers, weights = draw(step)
+      batch = {name: array[numbers[rows]] for name, array in self.arrays.items()}
+      return batch | {"weights": weights[rows]}
+
+    threads = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
+    return iter(grain.MapDataset.range(start, stop).map(read).to_iter_dataset(threads))
+
+  def join(self, drawn: Sequence[Any]) -> Batch:
+    own, split = self._own_rows(), over_folds_and_batch(self.mesh)
+    rows = {name: (a.shape[1:], a.dtype) for name, a in self.arrays.items()}
+    batch = {}
+    for name, (shape, dtype) in (rows | {"weights": ((), np.float32)}).items():
+
+      def part(index, name=name, shape=shape, dtype=dtype):
+        first, last, _ = index[1].indices(self.batch_size)
+        fold = drawn[index[0].start or 0]
+        if fold is None:
+          return np.zeros((1, last - first, *shape), dtype)
+        return fold[name][None, first - own.start : last - own.start]
+
+      whole = (len(drawn), self.batch_size, *shape)
+      batch[name] = jax.make_array_from_callback(whole, split, part)
+    return batch
+
+  def _own_rows(self) -> slice:
+    """The part of a fold's batch that lies on this process's devices."""
+    here = jax.process_index()
+    columns = [
+      column
+      for (_, column), device in np.ndenumerate(self.mesh.devices)
+      if device.process_index == here
+    ]
+    each = self.batch_size // self.mesh.shape["data"]
+    return slice(min(columns) * each, (max(columns) + 1) * each)
+
+
+Inputs = Resident | Streamed
+
+
+def make_inputs(arrays: dict[str, np.ndarray], batch_size: int, mesh: Mesh) -> Inputs:
+  """Puts `arrays` (each (N, ...)) on the devices, where they fit."""
+  size = sum(array.nbytes for array in arrays.values())
+  if not fits_device(size):
+    _log.info("clips stay in host memory: %.1f GB do not fit the device", size / 1e9)
+    return Streamed(arrays, batch_size, mesh)
+  _log.info("clips on the device: %.2f GB", size / 1e9)
+  whole = replicated(mesh)
+
+  def gather(arrays: Batch, numbers: jax.Array) -> Batch:
+    return {name: array[numbers] for name, array in arrays.items()}
+
+  one, several = (
+    jax.jit(gather, in_shardings=(whole, whole), out_shardings=split)
+    for split in (over_batch(mesh), over_folds_and_batch(mesh))
+  )
+  return Resident(jax.device_put(arrays, whole), one, several, mesh)
+
+
+def magnifier_arrays(
+  clips: Clips,
+  magnify: Callable[[Batch], jax.Array],
+  mesh: Mesh,
+  *,
+  batch_size: int,
+  frozen_magnifier: bool,
+) -> dict[str, np.ndarray]:
+  """What the magnified branch sees of each clip.
+
+  With a frozen magnifier these are its latents (or what else `magnify` makes of a
+  batch of frames), computed here once instead of once per epoch; with a trained one,
+  or where they take more than half of the device's memory, the frames themselves.
+  """
+  frames = {name: getattr(clips, name) for name in FRAMES}
+  shape = (batch_size, *clips.onset.shape[1:])
+  like = dict.fromkeys(FRAMES, jax.ShapeDtypeStruct(shape, np.uint8))
+  magnified = jax.eval_shape(magnify, like)
+  magnified_bytes = len(clips) * magnified.size // batch_size * magnified.dtype.itemsize
+  if not frozen_magnifier or not fits_device(magnified_bytes + clips.flow.nbytes):
+    _log.info("magnified latents are computed in every step")
+    return frames
+  parts = []
+  batches = list(sequential_batches(np.arange(len(clips)), batch_size))
+  for numbers, count in tqdm(batches, desc="magnifying", unit="batch", delay=3):
+    batch = {name: array[numbers] for name, array in frames.items()}
+    parts.append(np.asarray(magnify(put_batch(batch, mesh)))[:count])
+  _log.info("magnified latents of %d clips computed once", len(clips))
+  return {"latents": np.concatenate(parts)}
+
+
+def put_batch(arrays: dict[str, np.ndarray], mesh: Mesh) -> Batch:
+  """Splits host arrays (B, ...) over the devices."""
+  split = over_batch(mesh)
+  return {
+    name: jax.make_array_from_callback(array.shape, split, array.__getitem__)
+    for name, array in arrays.items()
+  }
+
+
+def epoch_batches(
+  clips: np.ndarray, batch_size: int, seed: Sequence[int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """One epoch over the clip numbers `clips` (N,) in an order drawn from `seed`.
+
+  Yields (numbers (batch_size,), weights (batch_size,)). The last batch is filled up
+  with other clips of the epoch at weight 0: they add nothing to the loss, and batch
+  statistics are always over `batch_size` real clips. The order depends on `seed`
+  alone, so a resumed run needs no iterator state.
+  """
+  order = np.random.default_rng(seed).permutation(clips)
+  for start in range(0, len(order), batch_size):
+    numbers = order[start : start + batch_size]
+    weights = np.zeros(batch_size, np.float32)
+    weights[: len(numbers)] = 1
+    yield np.resize(np.concatenate([numbers, order]), batch_size), weights
+
+
+def sequential_batches(
+  clips: np.ndarray, batch_size: int
+) -> Iterator[tuple[np.ndarray, int]]:
+  """Clip numbers in order, for evaluation: (numbers (batch_size,), how many count).
+
+  The last batch repeats its last clip, which leaves a minimum and maximum over the
+  batch (the published gate) as they are.
+  """
+  for start in range(0, len(clips), batch_size):
+    numbers = clips[start : start + batch_size]
+    yield np.pad(numbers, (0, batch_size - len(numbers)), mode="edge"), len(numbers)
+
+
+def input_arrays(
+  config: ConfigDict, network: Network, state: TrainState, clips: Clips
+) -> dict[str, np.ndarray]:
+  """What the model sees of each clip, with a frozen magnifier's part computed once."""
+  arrays = {"flow": clips.flow, "labels": clips.labels}
+  if sees_frames(config):
+    weights = (state.params, state.frozen, state.rest)
+    arrays |= magnifier_arrays(
+      clips,
+      lambda frames: network.magnify(*weights, frames),
+      network.mesh,
+      batch_size=even_batch(config.train.batch_size, network.mesh),
+      frozen_magnifier=not config.train.magnifier,
+    )
+  return arrays

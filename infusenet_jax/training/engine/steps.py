@@ -1,0 +1,272 @@
+"""The compiled steps: pure state in, pure state out, over a mesh of devices."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh, PartitionSpec
+
+from infusenet_jax.clips.records import FRAMES
+from infusenet_jax.runtime.devices import (
+  over_batch,
+  over_folds,
+  over_folds_and_batch,
+  replicated,
+)
+from infusenet_jax.training.engine import optim
+
+Batch = dict[str, jax.Array]
+
+
+class TrainState(NamedTuple):
+  """Everything that a step changes, and the frozen weights that it needs.
+
+  Attributes:
+    params: trained parameters, float32.
+    frozen: parameters that are not trained (the magnifier's, by default).
+    rest: batch statistics and whatever else the model keeps.
+    opt_state: the optimiser's state.
+    step: () int32, updates made so far.
+    epoch_steps: () int32, updates in an epoch.
+    seed: () uint32, which with `step` decides what chance decides in a step.
+    loss_sum: () float32, sum of the losses since the epoch began.
+    failed_step: () int32, the first step whose loss or gradient was not finite, or -1.
+      From it on nothing is updated, so that the state can be looked at.
+  """
+
+  params: nnx.State
+  frozen: nnx.State
+  rest: nnx.State
+  opt_state: optax.OptState
+  step: jax.Array
+  epoch_steps: jax.Array
+  seed: jax.Array
+  loss_sum: jax.Array
+  failed_step: jax.Array
+
+
+def split_model(
+  model: nnx.Module, train_magnifier: bool
+) -> tuple[nnx.GraphDef, nnx.State, nnx.State, nnx.State]:
+  """Structure, trained parameters, frozen parameters, everything else."""
+  trained = nnx.Param
+  if not train_magnifier:
+    trained = nnx.All(nnx.Param, nnx.Not(nnx.PathContains("magnifier")))
+  return nnx.split(model, trained, nnx.Param, ...)
+
+
+def new_state(
+  params: nnx.State,
+  frozen: nnx.State,
+  rest: nnx.State,
+  optimizer: optax.GradientTransformation,
+  mesh: Mesh,
+) -> TrainState:
+  """The state before the first step, a copy of its own on every device of `mesh`."""
+  params, frozen, rest = jax.tree.map(jnp.copy, (params, frozen, rest))
+  state = TrainState(
+    params,
+    frozen,
+    rest,
+    optimizer.init(params),
+    step=jnp.int32(0),
+    epoch_steps=jnp.int32(1),
+    seed=jnp.uint32(0),
+    loss_sum=jnp.float32(0),
+    failed_step=jnp.int32(-1),
+  )
+  return jax.device_put(state, replicated(mesh))
+
+
+def make_train_step(
+  graph: nnx.GraphDef,
+  optimizer: optax.GradientTransformation,
+  mesh: Mesh,
+  *,
+  mirror: bool = False,
+  cosine_epochs: int | None = None,
+) -> Callable[[TrainState, Batch], TrainState]:
+  """Compiles one update of F folds side by side, each on its own group of devices.
+
+  Every leaf of the state has a leading axis (F,); the state is donated. A batch holds
+  `flow` (F, B, H, W, 3) in [0, 1], `labels` (F, B, 12), `weights` (F, B) and what else
+  the model sees: `latents` (F, B, H/4, W/4, 64), say, or the uint8 frames. A fold
+  whose weights are all 0 sits the step out.
+
+  `mirror` mirrors faces at random; with `cosine_epochs` the learning rate falls to 0
+  over so many epochs.
+  """
+
+  def update(state: TrainState, batch: Batch) -> TrainState:
+    if mirror:
+      key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+      batch = optim.mirror_faces(key, batch)
+
+    def loss_of(params):
+      model = nnx.merge(graph, params, state.frozen, state.rest, copy=True)
+      model.train()
+      loss = sum(
+        masked_bce(logits, batch["labels"], batch["weights"])
+        for logits in classify(model, batch)
+      )
+      return loss, nnx.split(model, nnx.Param, ...)[2]
+
+    (loss, rest), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    if cosine_epochs:
+      rate = optim.cosine(state.step, cosine_epochs * state.epoch_steps)
+      updates = optax.tree.scale(rate, updates)
+    params = optax.apply_updates(state.params, updates)
+    takes_part = jnp.any(batch["weights"] > 0)
+    finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
+    fails = takes_part & ~finite & (state.failed_step < 0)
+    sound = takes_part & finite & (state.failed_step < 0)
+    begins = state.step % state.epoch_steps == 0
+
+    def keep(new, old):
+      return jax.tree.map(lambda n, o: jnp.where(sound, n, o), new, old)
+
+    return TrainState(
+      params=keep(params, state.params),
+      frozen=state.frozen,
+      rest=keep(rest, state.rest),
+      opt_state=keep(opt_state, state.opt_state),
+      step=state.step + takes_part,
+      epoch_steps=state.epoch_steps,
+      seed=state.seed,
+      loss_sum=jnp.where(
+        takes_part, jnp.where(begins, 0, state.loss_sum) + loss, state.loss_sum
+      ),
+      failed_step=jnp.where(fails, state.step, state.failed_step),
+    )
+
+  def own_fold(states: TrainState, batches: Batch) -> TrainState:
+    state, batch = jax.tree.map(lambda x: x[0], (states, batches))
+    return jax.tree.map(lambda x: x[None], update(state, batch))
+
+  # Manual over folds, which never talk to each other; XLA splits the batches.
+  step = jax.shard_map(
+    own_fold,
+    mesh=mesh,
+    in_specs=PartitionSpec("fold"),
+    out_specs=PartitionSpec("fold"),
+    axis_names={"fold"},
+    check_vma=False,
+  )
+  states, batches = over_folds(mesh), over_folds_and_batch(mesh)
+  return jax.jit(
+    step, in_shardings=(states, batches), out_shardings=states, donate_argnums=0
+  )
+
+
+class Slots(NamedTuple):
+  """Compiled access to the states of F folds, (F, ...) in every leaf.
+
+  Attributes:
+    fill: (state) -> states: one fold's state in all slots.
+    put: (states, slot, state) -> states: one fold's state in a slot; donates `states`.
+    pick: (states, slot) -> state, on all devices.
+    progress: (states) -> (loss_sum (F,), failed_step (F,)), on all devices.
+  """
+
+  fill: Callable[[TrainState], TrainState]
+  put: Callable[[TrainState, int, TrainState], TrainState]
+  pick: Callable[[TrainState, int], TrainState]
+  progress: Callable[[TrainState], tuple[jax.Array, jax.Array]]
+
+
+def make_slots(mesh: Mesh) -> Slots:
+  """Compiles the access to as many slots as `mesh` has folds side by side."""
+  count, split, whole = mesh.shape["fold"], over_folds(mesh), replicated(mesh)
+
+  def fill(state):
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), state)
+
+  def put(states, slot, state):
+    def chosen(old, new):
+      here = jnp.arange(count) == slot
+      return jnp.where(here.reshape(-1, *[1] * new.ndim), new, old)
+
+    return jax.tree.map(chosen, states, state)
+
+  return Slots(
+    fill=jax.jit(fill, in_shardings=whole, out_shardings=split),
+    put=jax.jit(
+      put, in_shardings=(split, None, whole), out_shardings=split, donate_argnums=0
+    ),
+    pick=jax.jit(
+      lambda states, slot: jax.tree.map(lambda x: x[slot], states),
+      in_shardings=(split, None),
+      out_shardings=whole,
+    ),
+    progress=jax.jit(
+      lambda states: (states.loss_sum, states.failed_step),
+      in_shardings=split,
+      out_shardings=whole,
+    ),
+  )
+
+
+def make_rotate(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., Any]:
+  """Compiles (params, frozen, rest) -> the orthogonal matrices of the infusions."""
+
+  def rotate(params, frozen, rest):
+    return nnx.merge(graph, params, frozen, rest).rotations()
+
+  whole = replicated(mesh)
+  return jax.jit(rotate, in_shardings=whole, out_shardings=whole)
+
+
+def make_eval_step(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
+  """Compiles (params, frozen, rest, rotations, batch) -> logits (2, B, 12), float32."""
+
+  def step(params, frozen, rest, rotations, batch):
+    model = nnx.merge(graph, params, frozen, rest)
+    model.eval()
+    return jnp.stack(classify(model, batch, rotations)).astype(jnp.float32)
+
+  whole, split = replicated(mesh), over_batch(mesh)
+  in_shardings = (whole, whole, whole, whole, split)
+  return jax.jit(step, in_shardings=in_shardings, out_shardings=whole)
+
+
+def make_magnify(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
+  """Compiles (params, frozen, rest, frames) -> what a frozen magnifier contributes."""
+
+  def step(params, frozen, rest, frames):
+    model = nnx.merge(graph, params, frozen, rest)
+    return model.magnified_latents(*(scale_frame(frames[name]) for name in FRAMES))
+
+  whole, split = replicated(mesh), over_batch(mesh)
+  return jax.jit(step, in_shardings=(whole, whole, whole, split), out_shardings=whole)
+
+
+def classify(model: Any, batch: Batch, rotations: Any = None) -> tuple[jax.Array, ...]:
+  """The logits (B, 12) of all heads, from what the batch holds besides the flow.
+
+  Those are the `latents` that a frozen magnifier contributed, or the frames; a batch of
+  flow alone is for the models that see nothing else.
+  """
+  flow = batch["flow"].astype(jnp.float32)
+  given = {} if rotations is None else {"rotations": rotations}
+  if "latents" in batch:
+    return model.classify(flow, batch["latents"], **given)
+  if "onset" not in batch:
+    return (model(flow),)
+  frames = (scale_frame(batch[name]) for name in FRAMES)
+  return model(flow, *frames, **given)
+
+
+def scale_frame(frame: jax.Array) -> jax.Array:
+  """uint8 RGB -> float32 in [-1, 1], the range of the published network."""
+  return frame.astype(jnp.float32) / 127.5 - 1
+
+
+def masked_bce(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
+  """Binary cross-entropy, mean over AUs and, by `weights` (B,), over clips."""
+  logits = logits.astype(jnp.float32)
+  each = optax.sigmoid_binary_cross_entropy(logits, labels.astype(jnp.float32)).mean(-1)
+  return (each * weights).sum() / jnp.maximum(weights.sum(), 1e-6)

@@ -1,0 +1,104 @@
+"""Simulated databases where there are no licensed ones: written, then prepared.
+
+The commands of `data_prep` do it in processes of their own, through the door that
+licensed databases use; this package imports nothing from there.
+"""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from infusenet_jax.clips.labels import CLIPS
+from infusenet_jax.clips.records import count_clips, prepared_databases
+from infusenet_jax.runtime.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+def records_folder(config: ConfigDict) -> Path:
+  """The folder of prepared records: `config.data_dir`, or where simulated ones go."""
+  if config.data_dir:
+    return Path(config.data_dir)
+  return _records(Path(config.simulated.dir), config.record_size)
+
+
+def make_records(config: ConfigDict) -> None:
+  """Makes simulated records, unless `config.data_dir` names others.
+
+  What is already simulated or prepared with the same settings is used again.
+
+  Raises:
+    UserError: their folder holds others, or they could not be made.
+  """
+  if config.data_dir:
+    return
+  simulated = config.simulated
+  _log.warning(
+    "config.data_dir is empty: training on SIMULATED DATA (scale %g, labels %s), which "
+    "says nothing about real micro-expressions; to use licensed databases, run "
+    "`python -m data_prep build` and set --config.data_dir",
+    simulated.scale,
+    simulated.labels,
+  )
+  simulated_records(
+    Path(simulated.dir),
+    config.record_size,
+    f"--scale={simulated.scale}",
+    f"--seed={simulated.seed}",
+    f"--labels={simulated.labels}",
+    f"--nuisance={simulated.nuisance}",
+  )
+
+
+def simulated_records(folder: Path, size: int, *flags: str) -> Path:
+  """Records of `size` px of the databases that `simulate` makes with these flags.
+
+  They come to lie in FOLDER/databases and FOLDER/records-SIZE; what is there already
+  is used again.
+
+  Raises:
+    UserError: `folder` holds others, or they could not be made.
+  """
+  databases, records = folder / "databases", _records(folder, size)
+  _data_prep(folder, "simulate", f"--out={databases}", "--frames=key", *flags)
+  _data_prep(
+    folder, "build", f"--root={databases}", f"--out={records}", f"--size={size}"
+  )
+  if missing := CLIPS.keys() - prepared_databases(records).keys():
+    raise UserError(
+      f"{records}: no records of {', '.join(sorted(missing))}, although `python -m "
+      "data_prep build` has ended; its message above says why"
+    )
+  return records
+
+
+def _records(folder: Path, size: int) -> Path:
+  return folder / f"records-{size}"
+
+
+def _data_prep(folder: Path, command: str, *arguments: str) -> None:
+  line = [sys.executable, "-m", "data_prep", command, *arguments]
+  with subprocess.Popen(line) as process:
+    try:
+      status = process.wait()
+    except BaseException:
+      process.terminate()  # Or it would hold its lock when this command is restarted.
+      raise
+  if status == -2 or status == 130:
+    raise KeyboardInterrupt
+  if status not in (0, 1):  # 1: built, with problems that it has listed.
+    raise UserError(
+      f"simulated databases could not be made in {folder}: `python -m data_prep "
+      f"{command}` ended with status {status} and the message above; config.simulated "
+      "and config.record_size are its settings, another folder starts afresh"
+    )
+
+
+def clips_expected(config: ConfigDict) -> dict[str, int]:
+  """About how many clips of each database a run has, before they are loaded or made."""
+  if config.data_dir:
+    return count_clips(config.data_dir)
+  return {key: round(config.simulated.scale * count) for key, count in CLIPS.items()}

@@ -1,0 +1,164 @@
+"""Many variants of one config: each is trained as a run of its own, then compared."""
+
+import contextlib
+import io
+import json
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from infusenet_jax.evaluate.comparison import Row, score, write_study
+from infusenet_jax.evaluate.predictions import read_predictions
+from infusenet_jax.runtime.devices import is_main
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.text import duration
+from infusenet_jax.runtime.workdir import (
+  CONFIG,
+  config_differences,
+  results_exist,
+  versions,
+)
+from infusenet_jax.training.engine.config import check_config
+from infusenet_jax.training.run import train_and_evaluate
+
+_log = logging.getLogger(__name__)
+
+# Fields of the study itself, which its variants have not.
+OWN_FIELDS = ("study", "only")
+
+
+def run(config: ConfigDict, workdir: str | Path) -> None:
+  """Runs the variants that `config.only` names (default: all) and tabulates all.
+
+  Every variant is a run in `workdir`/<variant>: a finished one is only read, and one
+  that was interrupted goes on where it was. The tables hold all variants that are
+  finished; they are printed and written to `workdir`/<study>.md, .csv and .json.
+
+  Args:
+    config: of the variants, and in `config.study` how they differ: `variants` {name:
+      overrides of fields}, `tables` ((title, ((row, variant), ...)), ...) in the order
+      of running, `reference`, the variant that the others are compared with, or "".
+    workdir: of the study.
+
+  Raises:
+    UserError: a variant that there is not, or whatever is wrong with one's run.
+    Preempted: SIGTERM came; the state of the variant at hand is saved.
+  """
+  workdir = Path(workdir)
+  variants = {name: variant_config(config, name) for name in every_variant(config)}
+  for variant in variants.values():
+    check_config(variant)
+  todo = chosen(config)
+  start = time.monotonic()
+  for number, name in enumerate(todo, start=1):
+    _log.info("%s (%d of %d): begins", name, number, len(todo))
+    begun = time.monotonic()
+    with _without_own_tables():
+      train_and_evaluate(variants[name], workdir / name)
+    _log.info(
+      "%s (%d of %d): done in %s, %s since the start",
+      name,
+      number,
+      len(todo),
+      duration(time.monotonic() - begun),
+      duration(time.monotonic() - start),
+    )
+  if not is_main():
+    return
+  rows = _rows(config, workdir, variants)
+  text = write_study(
+    workdir,
+    config.study.name,
+    rows,
+    tables=config.study.tables,
+    reference=config.study.reference,
+    config=config,
+    versions=versions(),
+  )
+  print(text, end="")
+  missing = [name for name in variants if name not in rows]
+  if missing:
+    _log.info("not finished, so not in the tables: %s", ", ".join(missing))
+
+
+def every_variant(config: ConfigDict) -> list[str]:
+  """The variants of all tables, each once."""
+  names = (variant for _, rows in config.study.tables for _, variant in rows)
+  return list(dict.fromkeys(names))
+
+
+def chosen(config: ConfigDict) -> list[str]:
+  """The variants that `config.only` names, in its order; all where it is empty.
+
+  Raises:
+    UserError: it names one that the study has not.
+  """
+  variants = every_variant(config)
+  only = [name.strip() for name in config.only.split(",") if name.strip()]
+  for name in only:
+    if name not in variants:
+      raise UserError(
+        f"config.only names {name!r}, which is no variant of the study "
+        f"{config.study.name}; expected some of {', '.join(variants)}"
+      )
+  return only or variants
+
+
+def variant_config(config: ConfigDict, name: str) -> ConfigDict:
+  """The config of one variant's run.
+
+  Raises:
+    UserError: it overrides a field that there is not.
+  """
+  variant = config.copy_and_resolve_references()
+  with variant.unlocked():
+    for field in OWN_FIELDS:
+      del variant[field]
+    variant.task, variant.name = "cd6me", name
+  variant.lock()
+  try:
+    variant.update(config.study.variants[name])
+  except (AttributeError, KeyError, TypeError) as error:
+    raise UserError(
+      f"config.study.variants: {name} does not fit the config "
+      f"({str(error).splitlines()[0]})"
+    ) from error
+  return variant
+
+
+@contextlib.contextmanager
+def _without_own_tables() -> Iterator[None]:
+  """A run prints its tables and logs its steps, which a study of dozens would bury."""
+  log = logging.getLogger("infusenet_jax")
+  before = log.level
+  log.setLevel(logging.WARNING)
+  try:
+    with contextlib.redirect_stdout(io.StringIO()):
+      yield
+  finally:
+    log.setLevel(before)
+
+
+def _rows(
+  config: ConfigDict, workdir: Path, variants: dict[str, ConfigDict]
+) -> dict[str, Row]:
+  """The scores of all variants that are finished."""
+  predictions = {
+    name: read_predictions([workdir / name / "predictions.csv"])
+    for name, variant in variants.items()
+    if _finished(variant, workdir / name)
+  }
+  reference = predictions.get(config.study.reference)
+  return {name: score(found, reference) for name, found in predictions.items()}
+
+
+def _finished(config: ConfigDict, workdir: Path) -> bool:
+  if not results_exist(workdir):
+    return False
+  same = not config_differences(json.loads((workdir / CONFIG).read_text()), config)
+  if not same:
+    _log.warning("%s holds a run of another config: left out", workdir)
+  return same

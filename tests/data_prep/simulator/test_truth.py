@@ -1,0 +1,70 @@
+"""Truth in the crops: known alignments, and a simulation built into records."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep.build import build
+from data_prep.simulator.truth import GRID, crop_mask
+from data_prep.simulator.writer import Parameters, simulate
+from infusenet_jax.artefacts.truth import read_truth
+from infusenet_jax.clips.faces import Alignment, from_eyes, warp
+from infusenet_jax.clips.records import load_clips
+
+SIZE = 64
+
+
+@pytest.mark.parametrize("eyes", [((100, 90), (180, 90)), ((120, 60), (150, 130))])
+def test_a_mask_goes_where_the_pixels_of_the_frame_go(eyes):
+  """A disc is painted into a frame and marked as moving, then turned and scaled."""
+  left, top, step = 40.5, 20.5, 4
+  y, x = np.mgrid[:240, :320].astype(np.float32)
+  disc = lambda x, y: (x - 150) ** 2 + (y - 110) ** 2 < 30**2  # noqa: E731
+  frame = np.uint8(255 * disc(x, y))
+  rows, columns = np.mgrid[:50, :60]
+  moving = disc(left + columns * step, top + rows * step)
+  alignment = Alignment(from_eyes(*map(np.array, eyes), 224), 224, "eyes")
+  mask = crop_mask(moving, left, top, step, alignment)
+  crop = warp(frame, alignment.matrix, 224)
+  expected = cv2.resize(crop, (GRID, GRID), interpolation=cv2.INTER_AREA)
+  assert mask.shape == (GRID, GRID) and mask.dtype == np.uint8
+  inside, other = mask > 127, expected > 127
+  assert inside.sum() > 100
+  assert (inside & other).sum() / (inside | other).sum() > 0.93
+  places = [np.argwhere(m).mean(0) for m in (inside, other)]
+  np.testing.assert_allclose(*places, atol=0.25)
+
+
+def test_nothing_moves_outside_of_what_was_simulated():
+  alignment = Alignment(np.array([[1.0, 0, 0], [0, 1.0, 0]]), GRID, "eyes")
+  mask = crop_mask(np.ones((5, 5), bool), 10, 20, 1, alignment)
+  assert mask.sum() == 255 * 25
+  assert (mask[20:25, 10:15] == 255).all()
+
+
+def test_a_simulation_is_built_with_its_truth(tmp_path):
+  parameters = Parameters(
+    scale=0.001, frames="key", labels="balanced", databases=("casme2",), nuisance=0.0
+  )
+  simulate(tmp_path / "root", parameters, workers=1)
+  build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  clips = load_clips(tmp_path / "out", SIZE)
+  truth = read_truth(tmp_path / "out", clips)
+  assert truth.shape == (6, GRID, GRID)
+  # Without nuisance all measured motion is the face's.
+  for number, mask in enumerate(truth):
+    length = np.linalg.norm(clips.flow_in_pixels(number), axis=-1)
+    length = cv2.resize(length, (GRID, GRID))
+    assert 0.01 < mask.mean() < 0.6
+    assert length[mask > 0.5].mean() > 2 * length[mask < 0.5].mean()
+
+
+def test_records_of_a_simulation_without_truth_have_none(tmp_path):
+  parameters = Parameters(scale=0.001, frames="key", databases=("casme2",))
+  simulate(tmp_path / "root", dataclasses.replace(parameters, still=True), workers=1)
+  for path in (tmp_path / "root/truth/casme2").iterdir():
+    path.unlink()
+  build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  assert not list(tmp_path.glob("out/*/*/truth.npz"))

@@ -1,0 +1,61 @@
+"""The full-size steps lower for TPU, CUDA and CPU, on a machine that has only a CPU."""
+
+import jax
+import numpy as np
+import pytest
+
+from configs import cd6me
+from infusenet_jax.runtime.devices import device_mesh
+from infusenet_jax.training.engine import steps
+from infusenet_jax.training.engine.network import batch_shapes, build_network
+
+PLATFORMS = ("tpu", "cuda", "cpu")
+
+
+def shapes(config, network):
+  """The train step's arguments, and the eval step's, without any values."""
+  batch = batch_shapes(config)
+  weights = jax.eval_shape(network.draw, jax.random.key(0))
+  state = jax.eval_shape(
+    lambda weights: steps.new_state(*weights, network.optimizer, network.mesh), weights
+  )
+  states = jax.eval_shape(network.slots.fill, state)
+  folds = network.mesh.shape["fold"]
+  batches = {
+    name: jax.ShapeDtypeStruct((folds, *like.shape), like.dtype)
+    for name, like in batch.items()
+  }
+  weights = (state.params, state.frozen, state.rest)
+  rotations = jax.eval_shape(network.rotate, *weights)
+  seen = {name: like for name, like in batch.items() if name != "weights"}
+  return (states, batches), (*weights, rotations, seen)
+
+
+@pytest.mark.parametrize(
+  "dtype, image_size, train_magnifier",
+  [
+    ("bfloat16", 64, False),
+    pytest.param("bfloat16", 224, False, marks=pytest.mark.slow),
+    pytest.param("float32", 224, True, marks=pytest.mark.slow),
+  ],
+)
+def test_train_and_eval_step_lower_for_every_platform(
+  dtype, image_size, train_magnifier
+):
+  config = cd6me.get_config()
+  config.dtype, config.image_size = dtype, image_size
+  config.train.update({"magnifier": train_magnifier, "mirror": True})
+  config.train.schedule = "cosine"
+  network = build_network(config, device_mesh(config.train.batch_size, **config.mesh))
+  train, evaluate = shapes(config, network)
+  exported = jax.export.export(network.train_step, platforms=PLATFORMS)(*train)
+  assert exported.platforms == PLATFORMS
+  assert [x.shape for x in exported.out_avals] == [
+    x.shape for x in jax.tree.leaves(train[0])
+  ]
+  size = sum(np.prod(x.shape) for x in jax.tree.leaves(train[0].params))
+  assert size > 22e6
+  # The convolution that a platform's own form replaces is there for the others.
+  assert "stablehlo.convolution" in exported.mlir_module()
+  exported = jax.export.export(network.eval_step, platforms=PLATFORMS)(*evaluate)
+  assert exported.out_avals[0].shape == (2, config.train.batch_size, 12)

@@ -1,0 +1,107 @@
+"""Every model of the configs, from the config to its steps."""
+
+import jax
+import numpy as np
+import pytest
+
+from configs import baselines
+from infusenet_jax.clips.records import FRAMES
+from infusenet_jax.runtime.devices import device_mesh
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.training.engine.config import check_config, sees_frames
+from infusenet_jax.training.engine.inputs import magnifier_arrays
+from infusenet_jax.training.engine.network import (
+  batch_shapes,
+  build_network,
+  initial_state,
+)
+from tests.conftest import make_clips
+
+VARIANTS = {
+  **baselines.MODELS,
+  "infusenet": {},
+  "reconstructed": {"magnified": "reconstructed"},
+  "no-window-apex": {"window_apex": False},
+}
+
+
+@pytest.fixture(params=VARIANTS)
+def config(request, tiny_config):
+  tiny_config.model.update(VARIANTS[request.param])
+  return tiny_config
+
+
+def test_every_model_sees_the_batches_that_are_made_for_it(config):
+  check_config(config)
+  mesh = device_mesh(config.train.batch_size)
+  network = build_network(config, mesh)
+  weights = jax.eval_shape(network.draw, jax.random.key(0))
+  batch = batch_shapes(config)
+  logits = jax.eval_shape(network.eval_step, *weights, None, batch)
+  heads = 2 if config.model.name == "infusenet" else 1
+  assert logits.shape == (heads, config.train.batch_size, 12)
+  if sees_frames(config):
+    config.train.magnifier = True
+    frames = {name: batch_shapes(config)[name] for name in FRAMES}
+    latents = jax.eval_shape(network.magnify, *weights, frames)
+    expected = batch["latents"]
+    assert (latents.shape, latents.dtype) == (expected.shape, expected.dtype)
+
+
+@pytest.mark.slow
+def test_cached_and_fresh_inputs_give_the_same_logits(tiny_config):
+  config = tiny_config
+  config.model.update(baselines.MODELS["resnet18_reconstructed"])
+  config.model.magnifier_weights = "pretrained"
+  network = build_network(config, device_mesh(config.train.batch_size))
+  state = initial_state(config, network, 0)
+  weights = (state.params, state.frozen, state.rest)
+  clips = make_clips(config.train.batch_size)
+  logits = []
+  for frozen in (True, False):
+    arrays = magnifier_arrays(
+      clips,
+      lambda frames: network.magnify(*weights, frames),
+      network.mesh,
+      batch_size=config.train.batch_size,
+      frozen_magnifier=frozen,
+    )
+    config.train.magnifier = not frozen
+    expected = {
+      key: (like.shape, like.dtype)
+      for key, like in batch_shapes(config).items()
+      if key not in ("flow", "labels", "weights")
+    }
+    assert {k: (x.shape, x.dtype) for k, x in arrays.items()} == expected
+    batch = arrays | {"flow": clips.flow, "labels": clips.labels}
+    rotations = network.rotate(*weights)
+    logits.append(np.asarray(network.eval_step(*weights, rotations, batch)))
+  np.testing.assert_allclose(*logits, atol=1e-5)
+
+
+def test_only_models_of_the_flow_see_no_frames(config):
+  flow_only = ("sssnet", "ststnet", "off_apexnet", "resnet18", "flow_branch")
+  assert sees_frames(config) == (config.model.name not in flow_only)
+
+
+@pytest.mark.parametrize(
+  "field, value, message",
+  [
+    ("name", "resnet50", "expected one of infusenet, sssnet"),
+    ("magnified", "faces", "expected one of latents, reconstructed"),
+    ("infused", 6, "expected one of 0, 1, 2, 3, 4, 5"),
+    ("amp", 1.0, "expected a factor above 1"),
+  ],
+)
+def test_a_model_that_there_is_not_is_refused(tiny_config, field, value, message):
+  tiny_config.model[field] = value
+  with pytest.raises(UserError, match=rf"config\.model\.{field} is .*{message}"):
+    check_config(tiny_config)
+
+
+def test_weights_that_a_model_cannot_take_are_refused(tiny_config):
+  tiny_config.model.update({"name": "concatenated", "resnet_weights": "resnet.pth"})
+  with pytest.raises(
+    UserError, match=r"resnet_weights is 'resnet.pth'.*leave it empty"
+  ):
+    check_config(tiny_config)

@@ -1,0 +1,174 @@
+"""The compiled steps: donation, frozen parts, one compile, many devices like one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from infusenet_jax.runtime.devices import device_mesh
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.training.engine.network import (
+  batch_shapes,
+  build_network,
+  initial_state,
+)
+from infusenet_jax.training.engine.steps import masked_bce, split_model
+
+ROOT = Path(__file__).parents[3]
+
+
+def random_batch(config, seed: int = 0, folds: int = 1) -> dict[str, np.ndarray]:
+  """The same batch (F, B, ...) for each of `folds`."""
+  rng = np.random.default_rng(seed)
+  batch = {
+    name: rng.random(shape.shape).astype(shape.dtype)
+    for name, shape in batch_shapes(config).items()
+  }
+  batch["labels"] = rng.integers(0, 2, batch["labels"].shape, dtype=np.uint8)
+  batch["weights"] = np.ones(config.train.batch_size, np.float32)
+  return {name: np.stack([part] * folds) for name, part in batch.items()}
+
+
+@pytest.fixture
+def network_and_state(tiny_config):
+  tiny_config.train.update({"schedule": "constant", "mirror": False})
+  mesh = device_mesh(tiny_config.train.batch_size)
+  network = build_network(tiny_config, mesh)
+  return network, network.slots.fill(initial_state(tiny_config, network, 0))
+
+
+def test_training_lowers_the_loss_and_leaves_the_magnifier(
+  tiny_config, network_and_state
+):
+  network, state = network_and_state
+  frozen = jax.tree.map(np.asarray, state.frozen)
+  assert len(jax.tree.leaves(frozen)) > 20
+  batch, losses, first = random_batch(tiny_config), [], state.params
+  for _ in range(30):
+    state = network.train_step(state, batch)
+    losses.append(float(state.loss_sum[0]))  # An epoch is one step here.
+  assert losses[-1] < 0.7 * losses[0]
+  assert all(leaf.is_deleted() for leaf in jax.tree.leaves(first))  # Donated.
+  assert int(state.step[0]) == 30
+  jax.tree.map(np.testing.assert_array_equal, frozen, state.frozen)
+  assert network.train_step._cache_size() == 1
+
+
+def test_a_step_that_is_not_finite_changes_nothing_and_is_named(
+  tiny_config, network_and_state
+):
+  network, state = network_and_state
+  batch = random_batch(tiny_config)
+  state = network.train_step(state, batch)
+  params = jax.tree.map(np.asarray, state.params)
+  broken = batch | {"flow": np.full_like(batch["flow"], np.nan)}
+  state = network.train_step(state, broken)
+  state = network.train_step(state, batch)
+  assert int(state.failed_step[0]) == 1
+  jax.tree.map(np.testing.assert_array_equal, params, state.params)
+
+
+def test_a_fold_without_clips_sits_the_step_out(tiny_config, network_and_state):
+  network, state = network_and_state
+  batch = random_batch(tiny_config)
+  state = network.train_step(state, batch)
+  before = jax.tree.map(np.asarray, state)
+  state = network.train_step(state, batch | {"weights": 0 * batch["weights"]})
+  jax.tree.map(np.testing.assert_array_equal, before, state)
+
+
+def test_clips_at_weight_zero_add_nothing_to_the_loss():
+  logits, labels = jnp.array([[1.0, -2.0], [5.0, 5.0]]), jnp.array([[1, 0], [0, 0]])
+  alone = masked_bce(logits[:1], labels[:1], jnp.ones(1))
+  assert jnp.allclose(masked_bce(logits, labels, jnp.array([1.0, 0.0])), alone)
+
+
+def test_a_trained_magnifier_is_among_the_trained_parameters(tiny_config):
+  tiny_config.train.magnifier = True
+  network = build_network(tiny_config, device_mesh(tiny_config.train.batch_size))
+  state = initial_state(tiny_config, network, 0)
+  assert not jax.tree.leaves(state.frozen)
+  model = nnx.merge(network.graph, state.params, state.frozen, state.rest)
+  assert jax.tree.leaves(split_model(model, False)[2])
+
+
+STEPS_ON_ALL_DEVICES = """
+import json, sys, jax, numpy as np
+from configs import quickstart
+from infusenet_jax.training.engine.network import build_network, initial_state
+from infusenet_jax.runtime.devices import device_mesh
+from tests.training.engine.test_steps import random_batch
+
+folds = int(sys.argv[1])
+config = quickstart.get_config()
+config.image_size, config.model.width, config.train.batch_size = 32, 4, 16
+config.model.magnifier_weights = ""
+network = build_network(config, device_mesh(16, fold=folds))
+states = network.slots.fill(initial_state(config, network, 0))
+for slot in range(folds):  # Every fold from weights of its own.
+  states = network.slots.put(states, slot, initial_state(config, network, slot))
+losses = []
+for step in range(3):
+  states = network.train_step(states, random_batch(config, step, folds))
+  losses.append(np.asarray(states.loss_sum).tolist())
+picked = network.slots.pick(states, folds - 1)
+leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(picked.params)]
+norm = float(sum(np.square(leaf).sum() for leaf in leaves))
+print(json.dumps({"losses": losses, "norm": norm}))
+"""
+
+
+def steps_with(devices: int, folds: int) -> dict:
+  flags = f"--xla_force_host_platform_device_count={devices}"
+  environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+  done = subprocess.run(
+    [sys.executable, "-c", STEPS_ON_ALL_DEVICES, str(folds)],
+    cwd=ROOT,
+    env=environment,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folds", [1, 2], ids=["1x8", "2x4"])
+def test_eight_devices_give_the_numbers_of_one(folds):
+  one, eight = steps_with(1, 1), steps_with(8, folds)
+  losses = np.array(eight["losses"])
+  np.testing.assert_allclose(losses[0, 0], one["losses"][0][0], rtol=1e-5)
+  np.testing.assert_allclose(losses[:, :1], one["losses"], rtol=1e-3)
+  if folds == 1:
+    np.testing.assert_allclose(eight["norm"], one["norm"], rtol=1e-4)
+  else:  # The other fold's weights are its own.
+    assert abs(losses[0, 1] - losses[0, 0]) > 1e-4
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch):
+  monkeypatch.setattr(jax, "device_count", lambda: 8)
+  with pytest.raises(UserError, match=r"batch_size is 20.*8 devices.*nearest.*(16|24)"):
+    device_mesh(20)
+
+
+@pytest.mark.parametrize(
+  "fold, data, message",
+  [
+    (2, 3, "6 devices, but there are 8"),
+    (3, -1, "8 devices are no multiple of 3"),
+    (0, -1, "expected numbers from 1"),
+    (-1, -1, "expected numbers from 1"),
+  ],
+)
+def test_a_mesh_that_devices_cannot_form_is_refused(fold, data, message, monkeypatch):
+  monkeypatch.setattr(jax, "device_count", lambda: 8)
+  with pytest.raises(UserError, match=message):
+    device_mesh(16, fold, data)

@@ -1,0 +1,250 @@
+"""Whole runs on noise: tables, resuming, and what is refused."""
+
+import functools
+import json
+import os
+import shutil
+import signal
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from configs import cd6me
+from infusenet_jax.evaluate.predictions import read_predictions
+from infusenet_jax.runtime.devices import device_mesh
+from infusenet_jax.runtime.errors import Preempted, UserError
+from infusenet_jax.runtime.workdir import claim, keep_config
+from infusenet_jax.training import run as train
+from infusenet_jax.training.engine.network import Network, build_network
+from tests.conftest import make_clips
+
+
+@functools.cache
+def _build(text: str) -> Network:
+  config = ConfigDict(json.loads(text))
+  return build_network(config, device_mesh(config.train.batch_size))
+
+
+@pytest.fixture
+def clips(monkeypatch):
+  clips = make_clips()
+  monkeypatch.setattr(train, "records_folder", lambda config: None)
+  monkeypatch.setattr(train, "make_records", lambda config: None)
+  monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
+  monkeypatch.setattr(train, "records_identity", lambda folder: {"casme2": "a"})
+  monkeypatch.setattr(train, "say_time_needed", lambda *_: None)
+  # Compiled once for all runs of one config.
+  monkeypatch.setattr(train, "build_network", lambda c, mesh: _build(c.to_json()))
+  return clips
+
+
+def outcome(workdir) -> dict[str, bytes]:
+  files = ["predictions.csv", "au_table.csv", "database_table.csv"]
+  losses = [str(p.relative_to(workdir)) for p in workdir.glob("folds/*/losses.csv")]
+  return {name: (workdir / name).read_bytes() for name in [*files, *sorted(losses)]}
+
+
+def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
+  tiny_config, clips, tmp_path, monkeypatch, capsys
+):
+  train.train_and_evaluate(tiny_config, tmp_path / "whole")
+  printed = capsys.readouterr().out
+  assert "simulated data" in printed and "Database table" in printed
+
+  steps, made = [], train.build_network
+
+  def build(config, mesh):
+    network = made(config, mesh)
+
+    def step(state, batch):
+      steps.append(1)
+      if len(steps) in (2, 12):  # The second ends an epoch, of the other fold.
+        os.kill(os.getpid(), signal.SIGTERM)
+      return network.train_step(state, batch)
+
+    return Network(**vars(network) | {"train_step": step})
+
+  monkeypatch.setattr(train, "build_network", build)
+  for _ in range(2):
+    with pytest.raises(Preempted, match="run the same command again"):
+      train.train_and_evaluate(tiny_config, tmp_path / "parts")
+  train.train_and_evaluate(tiny_config, tmp_path / "parts")
+  assert len(steps) == 2 * 2 * 4
+  assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+
+  capsys.readouterr()
+  train.train_and_evaluate(tiny_config, tmp_path / "parts")
+  assert capsys.readouterr().out.split("\n\nWritten")[0] in printed
+  assert len(steps) == 2 * 2 * 4
+
+
+def test_results_carry_config_versions_seed_and_the_word_simulated(
+  tiny_config, clips, tmp_path
+):
+  tiny_config.train.epochs = 1
+  train.train_and_evaluate(tiny_config, tmp_path)
+  results = json.loads((tmp_path / "results.json").read_text())
+  assert "simulated data" in results["title"]
+  assert results["seed"] == 45 and results["versions"]["jax"]
+  assert results["config"]["train"]["epochs"] == 1
+  assert (tmp_path / "au_table.csv").read_text().count("simulated data") >= 13
+  titles = [
+    line
+    for line in (tmp_path / "results.md").read_text().splitlines()
+    if line[:1] == "#"
+  ]
+  assert titles and all("simulated data" in title for title in titles)
+
+
+def test_leaving_one_subject_out_trains_and_tests_inside_each_database(
+  tiny_config, clips, tmp_path
+):
+  tiny_config.protocol = "loso"
+  tiny_config.model.name = "ststnet"  # Compiled in no time.
+  train.train_and_evaluate(tiny_config, tmp_path / "run")
+  found = read_predictions([tmp_path / "run" / "predictions.csv"])
+  tested = sorted(zip(found.fold, found.database, found.subject, strict=True))
+  own = np.isin(clips.database, ["casme2", "samm"])
+  expected = [
+    (f"{database}/{subject}", database, subject)
+    for database, subject in zip(clips.database[own], clips.subject[own], strict=True)
+  ]
+  assert tested == sorted(expected)
+  assert len({fold for fold, *_ in tested}) == 10
+
+
+def test_a_run_goes_on_however_its_folds_are_spread_over_devices(
+  tiny_config, clips, tmp_path
+):
+  tiny_config.model.name = "ststnet"
+  train.train_and_evaluate(tiny_config, tmp_path / "run")
+  tiny_config.mesh.update({"fold": -1, "data": 1})
+  train.train_and_evaluate(tiny_config, tmp_path / "run")
+
+
+def test_a_damaged_newest_checkpoint_is_set_aside(
+  tiny_config, clips, tmp_path, monkeypatch, caplog
+):
+  train.train_and_evaluate(tiny_config, tmp_path / "whole")
+  for name in ("predictions.csv", "results.md"):
+    (tmp_path / "whole" / name).unlink()
+  fold = tmp_path / "whole" / "folds" / "seed45-casme2"
+  before = (fold / "predictions.csv").read_bytes()
+  (fold / "predictions.csv").unlink()
+  (newest,) = (fold / "checkpoints").iterdir()
+  shutil.copytree(newest, newest.with_name("999"))
+  newest = newest.with_name("999")
+  for file in newest.rglob("*"):
+    if file.is_file():
+      file.write_bytes(b"")
+  train.train_and_evaluate(tiny_config, tmp_path / "whole")
+  assert (fold / "predictions.csv").read_bytes() == before
+  assert (fold / "checkpoints" / f"damaged-{newest.name}").is_dir()
+  assert "is damaged" in caplog.text
+
+
+def test_sigterm_while_the_last_fold_is_tested_stops_the_run(
+  tiny_config, clips, tmp_path, monkeypatch
+):
+  tiny_config.model.name = "ststnet"
+  predict = train.predict
+
+  def told(config, network, state, inputs, fold):
+    if fold.name == "samm":
+      os.kill(os.getpid(), signal.SIGTERM)
+    return predict(config, network, state, inputs, fold)
+
+  monkeypatch.setattr(train, "predict", told)
+  with pytest.raises(Preempted):
+    train.train_and_evaluate(tiny_config, tmp_path)
+  assert len(list(tmp_path.glob("folds/*/predictions.csv"))) == 2
+  assert not (tmp_path / "results.md").exists()
+  train.train_and_evaluate(tiny_config, tmp_path)
+  assert (tmp_path / "results.md").exists()
+
+
+@pytest.mark.parametrize("side_by_side, days", [(1, "3.7 days"), (6, "14.9 h")])
+def test_the_estimate_knows_of_folds_side_by_side(
+  tmp_path, monkeypatch, caplog, side_by_side, days
+):
+  caplog.set_level("INFO", "infusenet_jax")
+  monkeypatch.setattr(train, "seconds_per_step", lambda *_: 1.0)
+  network = SimpleNamespace(mesh=SimpleNamespace(shape={"fold": side_by_side}))
+  train.say_time_needed(cd6me.get_config(), network, tmp_path)
+  assert f"321000 steps still to train take about {days}" in caplog.text
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
+  tiny_config, clips, tmp_path
+):
+  clips.flow[:] = np.nan
+  for _ in range(2):  # The second time from the saved state, which is no success.
+    with pytest.raises(UserError, match=r"step 0 \(epoch 1, clips .* not finite"):
+      train.train_and_evaluate(tiny_config, tmp_path)
+  assert not list(tmp_path.glob("folds/*/predictions.csv"))
+
+
+def test_a_workdir_of_a_run_on_other_records_is_refused(tiny_config, tmp_path):
+  keep_config(tmp_path, tiny_config, {"casme2": "a", "samm": "b"})
+  keep_config(tmp_path, tiny_config, {"casme2": "a", "samm": "b"})
+  with pytest.raises(UserError, match="other records of samm"):
+    keep_config(tmp_path, tiny_config, {"casme2": "a", "samm": "c"})
+
+
+def test_another_runs_workdir_is_refused_with_the_differences(tiny_config, tmp_path):
+  with claim(tmp_path, tiny_config) as workdir:
+    keep_config(workdir, tiny_config, {"samm": "a"})
+  tiny_config.train.epochs = 7
+  with (
+    pytest.raises(UserError, match=r"config\.train\.epochs is 2 there and 7 here"),
+    claim(tmp_path, tiny_config),
+  ):
+    pass
+
+
+def test_a_workdir_in_use_is_refused(tiny_config, tmp_path):
+  with (
+    claim(tmp_path, tiny_config),
+    pytest.raises(UserError, match="another run is using it"),
+    claim(tmp_path, tiny_config),
+  ):
+    pass
+
+
+def test_a_workdir_that_cannot_be_made_is_refused(tiny_config, tmp_path):
+  (tmp_path / "file").write_text("")
+  with (
+    pytest.raises(UserError, match="cannot be written"),
+    claim(tmp_path / "file" / "run", tiny_config),
+  ):
+    pass
+
+
+@pytest.mark.parametrize(
+  "field, value, message",
+  [
+    ("folds", "casme2,cosmos", r"config\.folds names 'cosmos'.*casme2"),
+    ("image_size", 100, "multiple of 16"),
+    ("decide_by", "vote", "expected one of both, flow, magnified"),
+    ("protocol", "holdout", "expected one of cd6me, loso"),
+    ("seeds", (), "expected whole numbers"),
+  ],
+)
+def test_a_config_that_no_run_can_have_is_refused(
+  tiny_config, clips, tmp_path, field, value, message
+):
+  with tiny_config.unlocked():
+    tiny_config[field] = value
+  with pytest.raises(UserError, match=message):
+    train.train_and_evaluate(tiny_config, tmp_path)
+
+
+def test_durations_are_in_units_that_people_use():
+  assert [train.duration(x) for x in (45, 600, 12_600, 950_400)] == [
+    "45 s",
+    "10 min",
+    "3.5 h",
+    "11.0 days",
+  ]
