@@ -18,12 +18,14 @@ gives another try.
 from ml_collections import ConfigDict
 
 from configs import cd6me, quickstart
-from infusenet_jax.models.baselines import BASELINES
-from infusenet_jax.models.branches import BRANCHES
 from infusenet_jax.runtime.errors import UserError
 
 # What each changes in config.model.
-MODELS = {name: {"name": name} for name in (*BASELINES, *BRANCHES)} | {
+NETWORKS = (
+  *("sssnet", "ststnet", "off_apexnet", "resnet18"),
+  *("flow_branch", "magnified_branch", "concatenated"),
+)
+MODELS = {name: {"name": name} for name in NETWORKS} | {
   "resnet18_reconstructed": {"name": "magnified_branch", "magnified": "reconstructed"}
 }
 SCALES = {"cd6me": cd6me, "quickstart": quickstart}

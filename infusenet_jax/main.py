@@ -7,7 +7,6 @@ On several machines every process runs the same command with --distributed.
 """
 
 import faulthandler
-import importlib
 import logging
 import os
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import jax
 from absl import app, flags
+from ml_collections import ConfigDict
 
 from infusenet_jax.runtime.command import parse_flags, read_config, start_log
 from infusenet_jax.runtime.devices import (
@@ -27,6 +27,9 @@ from infusenet_jax.runtime.devices import (
 )
 from infusenet_jax.runtime.errors import REQUEUE, UserError, exit_with_one_line
 from infusenet_jax.runtime.preemption import obey_sigterm
+from infusenet_jax.training import study
+from infusenet_jax.training.magnifier.pretrain import pretrain
+from infusenet_jax.training.run import train_and_evaluate
 
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "Folder of this run; runs/<name of the config> by default."
@@ -41,12 +44,14 @@ _COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.
 _PROCESSES = flags.DEFINE_integer("processes", None, "How many there are.")
 _PROCESS = flags.DEFINE_integer("process", None, "Which one this is, from 0.")
 
-# What runs a config, by its field `task`; imported only when asked for.
-TASKS = {
-  "cd6me": ("infusenet_jax.training.run", "train_and_evaluate"),
-  "magnifier": ("infusenet_jax.training.magnifier.pretrain", "pretrain"),
-  "study": ("infusenet_jax.training.study", "run"),
-}
+
+def _train(config: ConfigDict, workdir: str | Path) -> str | None:
+  results = train_and_evaluate(config, workdir)
+  return results and results.text()
+
+
+# What runs a config, by its field `task`; it returns what is to be printed.
+TASKS = {"cd6me": _train, "magnifier": pretrain, "study": study.run}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -59,10 +64,10 @@ def main(arguments: Sequence[str]) -> None:
   start_log()
   keep_compiled()
   _join_processes()
-  module, function = TASKS[config.task]
-  run = getattr(importlib.import_module(module), function)
   with obey_sigterm():
-    run(config, _WORKDIR.value or Path("runs") / config.name)
+    text = TASKS[config.task](config, _WORKDIR.value or Path("runs") / config.name)
+  if text:
+    print(text, end="")
 
 
 def _join_processes() -> None:
@@ -78,7 +83,7 @@ def _join_processes() -> None:
   join_processes(*given)
   # Process 0 gone, JAX aborts the others with a line of its own; no stacks after it.
   faulthandler.disable()
-  if not is_main():  # One voice for all.
+  if not is_main():  # The first process speaks for all.
     logging.getLogger("infusenet_jax").setLevel(logging.WARNING)
 
 

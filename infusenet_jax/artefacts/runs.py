@@ -1,5 +1,6 @@
 """Trained runs, opened again to be measured on databases that they never saw."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -16,23 +17,25 @@ from infusenet_jax.artefacts.truth import face, share_inside
 from infusenet_jax.clips.labels import AUS
 from infusenet_jax.clips.records import Clips, prepared_databases
 from infusenet_jax.clips.schema import GRID
-from infusenet_jax.evaluate.predictions import Predictions
-from infusenet_jax.evaluate.protocol import Fold, folds
+from infusenet_jax.evaluate.predictions import Predictions, concatenate
+from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.workdir import CONFIG, results_exist
+from infusenet_jax.runtime.workdir import CONFIG, PREDICTIONS, results_exist
 from infusenet_jax.training.engine.config import fold_names
-from infusenet_jax.training.engine.course import CHECKPOINTS, course_checkpoints
-from infusenet_jax.training.engine.folds import predict
-from infusenet_jax.training.engine.inputs import (
-  Inputs,
-  input_arrays,
-  make_inputs,
-  put_batch,
-  sequential_batches,
+from infusenet_jax.training.engine.experiment import (
+  CHECKPOINTS,
+  Experiment,
+  Job,
+  make_experiment,
+  make_job,
 )
-from infusenet_jax.training.engine.network import Network, build_network, initial_state
-from infusenet_jax.training.engine.saliency import make_evidence
+from infusenet_jax.training.engine.inputs import (
+  put_batch,
+)
+from infusenet_jax.training.engine.network import Network, build_network
+from infusenet_jax.training.engine.saliency import make_saliency
+from infusenet_jax.training.engine.schedule import sequential_batches
 from infusenet_jax.training.engine.steps import TrainState
 
 
@@ -80,7 +83,7 @@ class Run:
   @property
   def digest(self) -> str:
     """Changes with the config and with what was trained."""
-    files = (self.workdir / CONFIG, self.workdir / "predictions.csv")
+    files = (self.workdir / CONFIG, self.workdir / PREDICTIONS)
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
   def trained_on(self) -> dict[str, Any]:
@@ -136,74 +139,66 @@ class Run:
       clips: of one set of databases.
       truth: `read_truth` of the clips; None to look at predictions alone.
     """
-    config, network = self.config, self.network
-    state = initial_state(config, network, config.seeds[0])
-    arrays = input_arrays(config, network, state, clips)
-    inputs = make_inputs(arrays, config.train.batch_size, network.mesh)
-    every = folds(config.protocol, clips.database, clips.subject, fold_names(config))
+    experiment = make_experiment(self.config, self.network, clips)
+    names = fold_names(self.config)
+    every = folds(self.config.protocol, clips.database, clips.subject, names)
     parts, looks = [], []
-    for seed in config.seeds:
-      like = initial_state(config, network, seed)
+    for seed in self.config.seeds:
+      like = experiment.initial_state(seed)
       for fold in tqdm(every, desc=f"{self.name}, seed {seed}", delay=3, leave=False):
-        state = self._restore(like, seed, fold)
-        logits = predict(config, network, state, inputs, fold)
-        parts.append((fold, seed, logits))
+        job = make_job(self.workdir, seed, fold)
+        state = _restore(job, like)
+        parts.append(experiment.predictions(job, state))
         if truth is not None:
-          looks += self._looks(clips, truth, inputs, state, fold, seed)
-    return _predictions(clips, parts), looks
+          looks += _looks(experiment, job, state, truth)
+    return concatenate(parts), looks
 
-  def _restore(self, like: TrainState, seed: int, fold: Fold) -> TrainState:
-    name = f"seed{seed}-{fold.name.replace('/', '-')}"
-    folder = self.workdir / "folds" / name
-    state = None
-    if (folder / CHECKPOINTS).is_dir():
-      checkpoints = course_checkpoints(folder, seed, fold)
+
+def _restore(job: Job, like: TrainState) -> TrainState:
+  state = None
+  if (job.folder / CHECKPOINTS).is_dir():
+    with contextlib.closing(job.open_checkpoints()) as checkpoints:
       state = checkpoints.restore(like)
-      checkpoints.close()
-    if state is None:
-      raise UserError(
-        f"{folder / CHECKPOINTS}: no checkpoint of this fold; train the run again"
-      )
-    return state
+  if state is None:
+    raise UserError(
+      f"{job.folder / CHECKPOINTS}: no checkpoint of this fold; train the run again"
+    )
+  return state
 
-  def _looks(
-    self,
-    clips: Clips,
-    truth: np.ndarray,
-    inputs: Inputs,
-    state: TrainState,
-    fold: Fold,
-    seed: int,
-  ) -> Iterator[Look]:
-    """A look for every AU that a test clip of the fold shows, where anything moved."""
-    network, skin = self.network, face()
-    weights = (state.params, state.frozen, state.rest)
-    rotations = network.rotate(*weights)
-    evidence = make_evidence(network.graph, network.mesh, self.config.decide_by)
-    region = (truth * skin).sum((1, 2)) / skin.sum()
-    shown = (clips.labels > 0) & (fold.test & (region > 0))[:, None]
-    rows, aus = np.nonzero(shown)
-    batch_size = even_batch(self.config.train.batch_size, network.mesh)
-    for pairs, count in sequential_batches(np.arange(len(rows)), batch_size):
-      chosen = np.eye(len(AUS), dtype=np.float32)[aus[pairs]]
-      chosen = put_batch({"chosen": chosen}, network.mesh)["chosen"]
-      numbers = rows[pairs]
-      found = evidence(*weights, rotations, inputs.take(numbers), chosen)
-      maps = {name: np.asarray(x) for name, x in found.items() if "gate" not in name}
-      maps["crop"] = np.ones_like(maps["flow saliency"])
-      maps["flow input"] = np.stack([_flow_length(clips, i) for i in numbers])
-      shares = {name: share_inside(x, truth[numbers]) for name, x in maps.items()}
-      for place in range(count):
-        row = numbers[place]
-        yield Look(
-          database=str(clips.database[row]),
-          subject=str(clips.subject[row]),
-          clip=str(clips.clip[row]),
-          seed=seed,
-          au=AUS[aus[pairs[place]]],
-          region=float(region[row]),
-          shares={name: float(share[place]) for name, share in shares.items()},
-        )
+
+def _looks(
+  experiment: Experiment, job: Job, state: TrainState, truth: np.ndarray
+) -> Iterator[Look]:
+  """A look for every AU that a test clip of the fold shows, where anything moved."""
+  network, clips, skin = experiment.network, experiment.clips, face()
+  config = experiment.config
+  rotations = network.rotate(state.weights)
+  saliency = make_saliency(network.graph, network.mesh, config.decide_by)
+  region = (truth * skin).sum((1, 2)) / skin.sum()
+  shown = (clips.labels > 0) & (job.fold.test & (region > 0))[:, None]
+  rows, aus = np.nonzero(shown)
+  batch_size = even_batch(config.train.batch_size, network.mesh)
+  for pairs, count in sequential_batches(np.arange(len(rows)), batch_size):
+    chosen = np.eye(len(AUS), dtype=np.float32)[aus[pairs]]
+    chosen = put_batch({"chosen": chosen}, network.mesh)["chosen"]
+    numbers = rows[pairs]
+    batch = experiment.inputs.take(numbers)
+    found = saliency(state.weights, rotations, batch, chosen)
+    maps = {name: np.asarray(x) for name, x in found.items() if "gate" not in name}
+    maps["crop"] = np.ones_like(maps["flow saliency"])
+    maps["flow input"] = np.stack([_flow_length(clips, i) for i in numbers])
+    shares = {name: share_inside(x, truth[numbers]) for name, x in maps.items()}
+    for place in range(count):
+      row = numbers[place]
+      yield Look(
+        database=str(clips.database[row]),
+        subject=str(clips.subject[row]),
+        clip=str(clips.clip[row]),
+        seed=job.seed,
+        au=AUS[aus[pairs[place]]],
+        region=float(region[row]),
+        shares={name: float(share[place]) for name, share in shares.items()},
+      )
 
 
 def _flow_length(clips: Clips, number: int) -> np.ndarray:
@@ -211,20 +206,3 @@ def _flow_length(clips: Clips, number: int) -> np.ndarray:
   shrinks = len(length) > GRID
   way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
   return cv2.resize(length, (GRID, GRID), interpolation=way)
-
-
-def _predictions(
-  clips: Clips, parts: list[tuple[Fold, int, np.ndarray]]
-) -> Predictions:
-  rows = np.concatenate([np.flatnonzero(fold.test) for fold, _, _ in parts])
-  sizes = [len(logits) for *_, logits in parts]
-  return Predictions(
-    database=clips.database[rows],
-    subject=clips.subject[rows],
-    clip=clips.clip[rows],
-    fold=np.repeat([fold.name for fold, _, _ in parts], sizes),
-    seed=np.repeat([seed for _, seed, _ in parts], sizes),
-    logits=np.concatenate([logits for *_, logits in parts]),
-    labels=clips.labels[rows],
-    simulated=clips.simulated,
-  )

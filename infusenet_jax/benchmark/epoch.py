@@ -14,12 +14,9 @@ from infusenet_jax.clips.labels import AUS, DATABASES
 from infusenet_jax.clips.records import FRAMES, Clips
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine.config import fold_names
-from infusenet_jax.training.engine.inputs import (
-  epoch_batches,
-  input_arrays,
-  make_inputs,
-)
-from infusenet_jax.training.engine.network import Network, initial_state
+from infusenet_jax.training.engine.experiment import make_experiment
+from infusenet_jax.training.engine.network import Network
+from infusenet_jax.training.engine.schedule import epoch_batches
 from infusenet_jax.training.simulated import clips_expected
 
 OURS = "infusenet_jax"
@@ -46,12 +43,11 @@ def noise_clips(config: ConfigDict, count: int) -> Clips:
 
 
 def our_epoch(config: ConfigDict, network: Network, clips: Clips) -> Epoch:
-  """Training as `fold.train_folds` does it, without checkpoints."""
+  """Training as `folds.train_folds` does it, without checkpoints."""
   batch_size, folds = config.train.batch_size, network.mesh.shape["fold"]
-  state = initial_state(config, network, config.seeds[0])
-  arrays = input_arrays(config, network, state, clips)
-  inputs = make_inputs(arrays, batch_size, network.mesh)
-  states = network.slots.fill(state)
+  experiment = make_experiment(config, network, clips)
+  inputs = experiment.inputs
+  states = network.stack.fill(experiment.initial_state(config.seeds[0]))
   every = np.arange(len(clips))
 
   def epoch(number: int) -> float:
@@ -62,7 +58,7 @@ def our_epoch(config: ConfigDict, network: Network, clips: Clips) -> Epoch:
     ]
     for drawn in zip(*streams, strict=True):
       states = network.train_step(states, inputs.join(drawn))
-    return float(network.slots.progress(states)[0][0])
+    return float(network.stack.progress(states)[0][0])
 
   return epoch
 

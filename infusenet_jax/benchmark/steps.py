@@ -69,7 +69,6 @@ def measure_steps(config: ConfigDict, ceilings: Ceilings, repeats: int) -> Steps
   mesh = device_mesh(batch_size, config.mesh.fold, config.mesh.data)
   network = build_network(config, mesh)
   state = initial_state(config, network, config.seeds[0])
-  weights = (state.params, state.frozen, state.rest)
   even = even_batch(batch_size, mesh)
   inputs = make_inputs(noise(config, even), batch_size, mesh)
 
@@ -78,7 +77,7 @@ def measure_steps(config: ConfigDict, ceilings: Ceilings, repeats: int) -> Steps
 
   drawn = [next(inputs.stream(draw, 0, 1)) for _ in range(mesh.shape["fold"])]
   batch = inputs.join(drawn)
-  states = network.slots.fill(state)
+  states = network.stack.fill(state)
   step, seconds = compile_step(network.train_step, (states, batch))
 
   def train_once() -> Any:
@@ -87,13 +86,13 @@ def measure_steps(config: ConfigDict, ceilings: Ceilings, repeats: int) -> Steps
     return states
 
   train = measure(step, seconds, train_once, ceilings, repeats)
-  rotations = network.rotate(*weights)
-  arguments = (*weights, rotations, inputs.take(np.arange(even)))
+  rotations = network.rotate(state.weights)
+  arguments = (state.weights, rotations, inputs.take(np.arange(even)))
   evaluate = _measured(network.eval_step, arguments, ceilings, repeats)
   magnify = None
   if sees_frames(config) and not config.train.magnifier:
     frames = put_batch(noise_frames(config, even), mesh)
-    magnify = _measured(network.magnify, (*weights, frames), ceilings, repeats)
+    magnify = _measured(network.magnify, (state.weights, frames), ceilings, repeats)
   return Steps(network, train, evaluate, magnify, train_once)
 
 

@@ -65,6 +65,12 @@ class Predictions:
     return replace(self, **{name: getattr(self, name)[which] for name in ARRAYS})
 
 
+def concatenate(parts: Sequence[Predictions]) -> Predictions:
+  """Several folds' or runs' predictions as one, in their order."""
+  columns = {n: np.concatenate([getattr(part, n) for part in parts]) for n in ARRAYS}
+  return Predictions(**columns, simulated=any(part.simulated for part in parts))
+
+
 def write_predictions(path: str | os.PathLike, predictions: Predictions) -> None:
   """Writes the CSV, all or nothing.
 

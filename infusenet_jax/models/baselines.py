@@ -2,8 +2,8 @@
 
 Layers and sizes as in the CD6ME benchmark (arXiv 2211.11425) and the networks' own
 papers. Each takes flow (B, H, W, 3), horizontal flow, vertical flow and strain scaled
-to [0, 1] per clip, resizes it to the size it was published with, and returns logits
-(B, num_aus). `train()` and `eval()` switch dropout and batch statistics.
+to [0, 1] per clip, resizes it to the size it was published with, and has one head of
+logits (B, num_aus). `train()` and `eval()` switch dropout and batch statistics.
 """
 
 from functools import partial
@@ -14,6 +14,7 @@ from flax import nnx
 
 from infusenet_jax.models import lowering
 from infusenet_jax.models.branches import FlowBranch
+from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.models.resnet import BatchNorm
 
 # PyTorch's default: U(-b, b) with b = 1 / sqrt(fan in).
@@ -22,7 +23,7 @@ Conv = partial(nnx.Conv, kernel_init=_uniform, conv_general_dilated=lowering.con
 Linear = partial(nnx.Linear, kernel_init=_uniform)
 
 
-class SSSNet(nnx.Module):
+class SSSNet(Classifier):
   """Two convolutions with channel dropout and one hidden layer, at 64 px.
 
   Varanka, Peng, Zhao, "Learn from Each Other's Mistakes" (2021).
@@ -52,11 +53,13 @@ class SSSNet(nnx.Module):
       Linear(256, num_aus, rngs=rngs),
     )
 
-  def __call__(self, flow: jax.Array) -> jax.Array:
-    return self.head(_flat(self.features(_resized(flow, self.size))))
+  def heads(
+    self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
+  ) -> tuple[jax.Array]:
+    return (self.head(_flat(self.features(_resized(flow, self.size)))),)
 
 
-class STSTNet(nnx.Module):
+class STSTNet(Classifier):
   """Three shallow parallel streams of 3, 5 and 8 filters, at 28 px.
 
   Liong, Gan, See, Khor, Huang, "Shallow Triple Stream Three-dimensional CNN" (2019).
@@ -77,13 +80,15 @@ class STSTNet(nnx.Module):
     )
     self.head = Linear(5 * 5 * 16, num_aus, rngs=rngs)
 
-  def __call__(self, flow: jax.Array) -> jax.Array:
+  def heads(
+    self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
+  ) -> tuple[jax.Array]:
     flow = _resized(flow, self.size)
     x = jnp.concatenate([stream(flow) for stream in self.streams], axis=-1)
-    return self.head(_flat(nnx.avg_pool(x, (2, 2), strides=(2, 2))))
+    return (self.head(_flat(nnx.avg_pool(x, (2, 2), strides=(2, 2)))),)
 
 
-class OffApexNet(nnx.Module):
+class OffApexNet(Classifier):
   """One stream of two convolutions for each of u and v, joined at 28 px.
 
   Gan, Liong, Yau, Huang, Tan, "OFF-ApexNet on Micro-expression Recognition System"
@@ -113,12 +118,14 @@ class OffApexNet(nnx.Module):
       Linear(1024, num_aus, rngs=rngs),
     )
 
-  def __call__(self, flow: jax.Array) -> jax.Array:
+  def heads(
+    self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
+  ) -> tuple[jax.Array]:
     flow = _resized(flow, self.size)
     features = [
       _flat(stream(flow[..., i : i + 1])) for i, stream in enumerate(self.streams)
     ]
-    return self.head(jnp.concatenate(features, axis=-1))
+    return (self.head(jnp.concatenate(features, axis=-1)),)
 
 
 class FlowResNet18(FlowBranch):
@@ -129,8 +136,10 @@ class FlowResNet18(FlowBranch):
 
   size = 112
 
-  def __call__(self, flow: jax.Array) -> jax.Array:
-    return super().__call__(_resized(flow, min(self.size, flow.shape[1])))
+  def heads(
+    self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
+  ) -> tuple[jax.Array]:
+    return super().heads(_resized(flow, min(self.size, flow.shape[1])))
 
 
 BASELINES = {

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from infusenet_jax.models import resnet
-from infusenet_jax.models.magnified import MagnifiedInput
-from infusenet_jax.models.magnifier import Magnifier
+from infusenet_jax.models.classifier import Classifier
+from infusenet_jax.models.magnifier import MagnifiedInput, Magnifier
 
 
-class FlowBranch(nnx.Module):
+class FlowBranch(Classifier):
   """ResNet-18 (He et al. 2016) on the flow image, in the size that it has.
 
   Args:
@@ -28,18 +28,22 @@ class FlowBranch(nnx.Module):
     self.stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
     self.head = resnet.head(8 * width, num_aus, rngs=rngs)
 
-  def __call__(self, flow: jax.Array) -> jax.Array:
-    """(B, H, W, 3), each channel in [0, 1] -> logits (B, A)."""
-    return self.head(resnet.pooled(self.stages, self.stem(flow)))
+  def heads(
+    self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
+  ) -> tuple[jax.Array]:
+    """The logits (B, A) of flow (B, H, W, 3), each channel in [0, 1]."""
+    return (self.head(resnet.pooled(self.stages, self.stem(flow))),)
 
 
-class MagnifiedBranch(nnx.Module):
+class MagnifiedBranch(Classifier):
   """ResNet-18's stages on magnified latents, or ResNet-18 on reconstructed frames.
 
   Args:
     num_aus, width, dtype, rngs: as in `FlowBranch`.
     magnified, window_apex, amp: what it sees, as in `MagnifiedInput`.
   """
+
+  head_names = ("magnified",)
 
   def __init__(
     self,
@@ -58,24 +62,14 @@ class MagnifiedBranch(nnx.Module):
     self.magnified_stages = resnet.stages(channels, width, dtype=dtype, rngs=rngs)
     self.head = resnet.head(8 * width, num_aus, rngs=rngs)
 
-  def __call__(
+  def heads(
     self,
     flow: jax.Array,
-    onset: jax.Array,
-    apex: jax.Array,
-    window_apex: jax.Array,
+    latents: jax.Array,
+    *,
+    rotations: tuple | None = None,
   ) -> tuple[jax.Array]:
-    """The logits (B, A) of its one head; arguments as InfuseNet's."""
-    return self.classify(flow, self.magnified_latents(onset, apex, window_apex))
-
-  def magnified_latents(
-    self, onset: jax.Array, apex: jax.Array, window_apex: jax.Array
-  ) -> jax.Array:
-    """All that the magnifier contributes, so a frozen one's can be kept per clip."""
-    return self.magnified(self.magnifier, onset, apex, window_apex)
-
-  def classify(self, flow: jax.Array, latents: jax.Array) -> tuple[jax.Array]:
-    """The logits from `magnified_latents` alone: the flow is not looked at."""
+    """The logits (B, A) from magnified latents alone: the flow is not looked at."""
     return (self.head(self._magnified_features(latents)),)
 
   def _magnified_features(self, latents):
@@ -84,6 +78,8 @@ class MagnifiedBranch(nnx.Module):
 
 class Concatenated(MagnifiedBranch):
   """Both branches, their pooled features concatenated, one linear head."""
+
+  head_names = ("concatenated",)
 
   def __init__(
     self,
@@ -99,8 +95,14 @@ class Concatenated(MagnifiedBranch):
     self.flow_stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
     self.head = resnet.head(2 * 8 * width, num_aus, rngs=rngs)
 
-  def classify(self, flow: jax.Array, latents: jax.Array) -> tuple[jax.Array]:
-    """The logits from flow (B, H, W, 3) and `magnified_latents`."""
+  def heads(
+    self,
+    flow: jax.Array,
+    latents: jax.Array,
+    *,
+    rotations: tuple | None = None,
+  ) -> tuple[jax.Array]:
+    """The logits (B, A) from flow (B, H, W, 3) and magnified latents."""
     features = (
       resnet.pooled(self.flow_stages, self.flow_stem(flow)),
       self._magnified_features(latents),

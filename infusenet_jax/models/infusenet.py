@@ -10,20 +10,20 @@ import jax
 from flax import nnx
 
 from infusenet_jax.models import resnet
+from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.models.infusion import (
   FlowContextGate,
   NoInfusion,
   PublishedInfusion,
   UnitaryInfusion,
 )
-from infusenet_jax.models.magnified import MagnifiedInput
-from infusenet_jax.models.magnifier import Magnifier
+from infusenet_jax.models.magnifier import MagnifiedInput, Magnifier
 
 INFUSIONS = ("unitary", "published")
 PLACES = 5
 
 
-class InfuseNet(nnx.Module):
+class InfuseNet(Classifier):
   """Two ResNet-18 branches, one of flow and one of magnified differences.
 
   After each stage, and once more after pooling, the magnified features are infused
@@ -47,6 +47,8 @@ class InfuseNet(nnx.Module):
   Raises:
     ValueError: infusion, gate or magnified is none of the above.
   """
+
+  head_names = ("flow", "magnified")
 
   def __init__(
     self,
@@ -79,49 +81,14 @@ class InfuseNet(nnx.Module):
     )
     self.head = resnet.head(8 * width, num_aus, rngs=rngs)
 
-  def __call__(
+  def heads(
     self,
     flow: jax.Array,
-    onset: jax.Array,
-    apex: jax.Array,
-    window_apex: jax.Array,
+    latents: jax.Array,
     *,
-    rotations=None,
+    rotations: tuple | None = None,
   ) -> tuple[jax.Array, jax.Array]:
-    """Logits of both branches.
-
-    Args:
-      flow: (B, H, W, 3), horizontal flow, vertical flow and strain, each min-max
-        scaled to [0, 1] per clip.
-      onset, apex, window_apex: (B, H, W, 3) in [-1, 1].
-      rotations: what `rotations()` returned; computed here if left out.
-
-    Returns:
-      (flow logits, magnified logits), (B, A) each.
-    """
-    latents = self.magnified_latents(onset, apex, window_apex)
-    return self.classify(flow, latents, rotations=rotations)
-
-  def magnified_latents(
-    self, onset: jax.Array, apex: jax.Array, window_apex: jax.Array
-  ) -> jax.Array:
-    """What the magnified branch sees: all that the magnifier contributes to a clip.
-
-    So a frozen magnifier's can be kept per clip.
-
-    Args:
-      onset, apex, window_apex: (B, H, W, 3) in [-1, 1].
-
-    Returns:
-      (B, H/4, W/4, 64), not negative: the magnified differences of both pairs after
-      ReLU and max-pool; of another shape where the arguments asked for that.
-    """
-    return self.magnified(self.magnifier, onset, apex, window_apex)
-
-  def classify(
-    self, flow: jax.Array, latents: jax.Array, *, rotations=None
-  ) -> tuple[jax.Array, jax.Array]:
-    """Logits from flow (B, H, W, 3) and `magnified_latents`; see `__call__`."""
+    """(flow logits, magnified logits), (B, A) each, of flow and magnified latents."""
     return tuple(
       self.head(x) for x in self.pooled_features(flow, latents, rotations=rotations)
     )
@@ -156,12 +123,22 @@ class InfuseNet(nnx.Module):
       features.append((x, gate, m))
     return features
 
-  def rotations(self) -> tuple[jax.Array | None, ...]:
-    """The infusions' orthogonal matrices, stage 1 to 4 and pooled.
+  def infused_stages(
+    self,
+    flow: jax.Array,
+    latents: jax.Array,
+    *,
+    rotations: tuple | None = None,
+  ) -> dict[int, tuple[jax.Array, jax.Array]]:
+    stages = self.stage_features(flow, latents, rotations=rotations)
+    return {
+      number: (gate, infused)
+      for number, (_, gate, infused) in enumerate(stages, start=1)
+      if not isinstance(self.infusions[number - 1], NoInfusion)
+    }
 
-    They depend on the parameters alone: for inference compute them once and pass
-    them to every call.
-    """
+  def rotations(self) -> tuple[jax.Array | None, ...]:
+    """The infusions' orthogonal matrices, stage 1 to 4 and pooled."""
     return tuple(infusion.rotation() for infusion in self.infusions)
 
 

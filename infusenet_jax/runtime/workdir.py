@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
 RECORDS = "records.json"
+FOLDS = "folds"
+PREDICTIONS = "predictions.csv"  # Of a fold, and of the whole run.
+LAST_WRITTEN = "results.md"
 _PACKAGES = (
   "infusenet-jax",
   "jax",
@@ -156,12 +159,12 @@ def versions() -> dict[str, str]:
 
 def fold_folder(workdir: Path, seed: int, fold: str) -> Path:
   """Where one fold of one seed keeps its checkpoints, losses and predictions."""
-  folder = workdir / "folds" / f"seed{seed}-{fold.replace('/', '-')}"
-  folder.mkdir(parents=True, exist_ok=True)
-  return folder
+  return workdir / FOLDS / f"seed{seed}-{fold.replace('/', '-')}"
 
 
-LAST_WRITTEN = "results.md"
+def fold_files(workdir: Path, name: str, seed: int | None = None) -> list[Path]:
+  """The files of that name in the folders of all folds, or of one seed's, sorted."""
+  return sorted((workdir / FOLDS).glob(f"seed{'*' if seed is None else seed}-*/{name}"))
 
 
 def results_exist(workdir: Path) -> bool:

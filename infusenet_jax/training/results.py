@@ -1,58 +1,157 @@
 """From the predictions in a workdir to its tables and report."""
 
+import io
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from ml_collections import ConfigDict
 
+from infusenet_jax.clips.labels import AUS
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.evaluate.predictions import (
   Predictions,
   read_predictions,
   write_predictions,
 )
+from infusenet_jax.evaluate.report.clips import Sample
 from infusenet_jax.evaluate.report.page import read_curve, write_report
-from infusenet_jax.evaluate.scores import cd6me_tables
+from infusenet_jax.evaluate.scores import Tables, cd6me_tables
 from infusenet_jax.evaluate.tables import format_tables, write_tables
-from infusenet_jax.runtime.workdir import fold_folder, versions
-from infusenet_jax.training.engine.config import infuses
-from infusenet_jax.training.samples import read_samples
+from infusenet_jax.runtime.devices import even_batch, is_main
+from infusenet_jax.runtime.files import write_atomically
+from infusenet_jax.runtime.workdir import (
+  PREDICTIONS,
+  fold_files,
+  fold_folder,
+  versions,
+)
+from infusenet_jax.training.engine.experiment import Experiment, Job
+from infusenet_jax.training.engine.folds import LOSSES
+from infusenet_jax.training.engine.inputs import put_batch
+from infusenet_jax.training.engine.saliency import make_saliency
+from infusenet_jax.training.engine.steps import TrainState
+
+MAPS = "maps.npz"
+MOST_SAMPLES = 6
 
 
-def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> None:
+@dataclass(frozen=True)
+class Results:
+  """A finished run: its predictions, scored once.
+
+  Attributes:
+    title: of tables and report.
+    workdir: where all of it is written.
+    predictions: of every fold and seed.
+    tables: of the predictions.
+  """
+
+  title: str
+  workdir: Path
+  predictions: Predictions
+  tables: Tables
+
+  def text(self) -> str:
+    """The tables for a terminal, and where the rest lies."""
+    about = {"title": self.title, "simulated": self.predictions.simulated}
+    return (
+      f"{format_tables(self.tables, **about)}\n"
+      f"Written to {self.workdir}: report.html, results.json, results.md,\n"
+      "au_table.csv, database_table.csv, predictions.csv\n"
+    )
+
+
+def read_results(config: ConfigDict, workdir: Path) -> Results:
+  """Scores the predictions of all folds that are in `workdir`."""
+  predictions = read_predictions(fold_files(workdir, PREDICTIONS))
+  infuses = config.model.name == "infusenet"
+  title = f"InfuseNet, {config.name}" if infuses else config.name
+  return Results(title, workdir, predictions, cd6me_tables(predictions))
+
+
+def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
   """Scores the predictions of all folds; writes tables, predictions and report."""
-  predictions = _fold_predictions(workdir)
-  write_predictions(workdir / "predictions.csv", predictions)
-  tables = cd6me_tables(predictions)
-  about = _title(config, predictions) | {"config": config, "versions": versions()}
+  results = read_results(config, workdir)
+  predictions, tables = results.predictions, results.tables
+  write_predictions(workdir / PREDICTIONS, predictions)
+  about = {
+    "title": results.title,
+    "simulated": predictions.simulated,
+    "config": config,
+    "versions": versions(),
+  }
   runs = sorted(set(zip(predictions.seed.tolist(), predictions.fold, strict=True)))
-  curves = [
-    read_curve(fold_folder(workdir, seed, fold) / "losses.csv", seed, fold)
-    for seed, fold in runs
-  ]
   write_report(
     workdir / "report.html",
     tables=tables,
     predictions=predictions,
-    curves=curves,
+    curves=[
+      read_curve(fold_folder(workdir, seed, fold) / LOSSES, seed, fold)
+      for seed, fold in runs
+    ],
     samples=read_samples(config, workdir, clips),
     **about,
   )
   write_tables(workdir, tables, seed=config.seeds[0], **about)
+  return results
 
 
-def print_results(config: ConfigDict, workdir: Path) -> None:
-  """Prints the tables of a finished run."""
-  predictions = _fold_predictions(workdir)
-  title = _title(config, predictions)
-  print(format_tables(cd6me_tables(predictions), **title), end="")
-  print(f"\nWritten to {workdir}: report.html, results.json, results.md,")
-  print("au_table.csv, database_table.csv, predictions.csv")
+def sample_numbers(clips: Clips) -> list[int]:
+  """One clip of each database, the first that shows most AUs."""
+  chosen = []
+  for key in dict.fromkeys(clips.database):
+    mine = np.flatnonzero(clips.database == key)
+    chosen.append(int(mine[np.argmax(clips.labels[mine].sum(1))]))
+  return chosen[:MOST_SAMPLES]
 
 
-def _fold_predictions(workdir: Path) -> Predictions:
-  return read_predictions(sorted(workdir.glob("folds/*/predictions.csv")))
+def save_maps(experiment: Experiment, job: Job, state: TrainState) -> None:
+  """Keeps gates and saliency of the samples among a trained fold's test clips.
+
+  Saliency is that of the logits of all AUs that the clip shows, of all 12 where it
+  shows none. The first seed's folds alone have maps. Every process calls this; the
+  first one writes maps.npz in the fold's folder.
+  """
+  config, network, clips = experiment.config, experiment.network, experiment.clips
+  numbers = [i for i in sample_numbers(clips) if job.fold.test[i]]
+  if not numbers or job.seed != config.seeds[0]:
+    return
+  rotations = network.rotate(state.weights)
+  saliency = make_saliency(network.graph, network.mesh, config.decide_by)
+  size = even_batch(1, network.mesh)
+  content = {}
+  for i in numbers:
+    shown = clips.labels[i].astype(np.float32)
+    chosen = np.tile(shown if shown.any() else np.ones(len(AUS), np.float32), (size, 1))
+    chosen = put_batch({"chosen": chosen}, network.mesh)["chosen"]
+    batch = experiment.inputs.take(np.full(size, i))
+    for name, maps in saliency(state.weights, rotations, batch, chosen).items():
+      if "saliency" in name or "gate" in name:
+        content[f"{i} {name}"] = np.asarray(maps)[0].astype(np.float32)
+  if is_main():
+    file = io.BytesIO()
+    np.savez_compressed(file, **content)
+    write_atomically(job.folder / MAPS, file.getvalue())
 
 
-def _title(config: ConfigDict, predictions: Predictions) -> dict:
-  title = f"InfuseNet, {config.name}" if infuses(config) else config.name
-  return {"title": title, "simulated": predictions.simulated}
+def read_samples(config: ConfigDict, workdir: Path, clips: Clips) -> list[Sample]:
+  """The samples with the maps that the first seed's folds kept, where they did."""
+  maps: dict[int, dict[str, np.ndarray]] = {}
+  for path in fold_files(workdir, MAPS, config.seeds[0]):
+    with np.load(path) as content:
+      for name in content.files:
+        number, _, what = name.partition(" ")
+        maps.setdefault(int(number), {})[what] = content[name]
+  return [
+    Sample(
+      database=str(clips.database[i]),
+      subject=str(clips.subject[i]),
+      clip=str(clips.clip[i]),
+      onset=clips.onset[i],
+      apex=clips.apex[i],
+      flow=clips.flow_in_pixels(i),
+      maps=maps.get(i, {}),
+    )
+    for i in sample_numbers(clips)
+  ]

@@ -1,11 +1,11 @@
 """Many variants of one config: each is trained as a run of its own, then compared."""
 
 import contextlib
-import io
+import functools
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -17,12 +17,13 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.text import duration
 from infusenet_jax.runtime.workdir import (
   CONFIG,
+  PREDICTIONS,
   config_differences,
   results_exist,
   versions,
 )
 from infusenet_jax.training.engine.config import check_config
-from infusenet_jax.training.run import train_and_evaluate
+from infusenet_jax.training.run import Records, load_records, train_and_evaluate
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +31,13 @@ _log = logging.getLogger(__name__)
 OWN_FIELDS = ("study", "only")
 
 
-def run(config: ConfigDict, workdir: str | Path) -> None:
+def run(config: ConfigDict, workdir: str | Path) -> str | None:
   """Runs the variants that `config.only` names (default: all) and tabulates all.
 
   Every variant is a run in `workdir`/<variant>: a finished one is only read, and one
   that was interrupted goes on where it was. The tables hold all variants that are
-  finished; they are printed and written to `workdir`/<study>.md, .csv and .json.
+  finished; they are written to `workdir`/<study>.md, .csv and .json and returned as
+  text (None in all processes but the first).
 
   Args:
     config: of the variants, and in `config.study` how they differ: `variants` {name:
@@ -51,13 +53,13 @@ def run(config: ConfigDict, workdir: str | Path) -> None:
   variants = {name: variant_config(config, name) for name in every_variant(config)}
   for variant in variants.values():
     check_config(variant)
-  todo = chosen(config)
+  todo, load = chosen(config), _load_once()
   start = time.monotonic()
   for number, name in enumerate(todo, start=1):
     _log.info("%s (%d of %d): begins", name, number, len(todo))
     begun = time.monotonic()
-    with _without_own_tables():
-      train_and_evaluate(variants[name], workdir / name)
+    with _quiet():
+      train_and_evaluate(variants[name], workdir / name, load)
     _log.info(
       "%s (%d of %d): done in %s, %s since the start",
       name,
@@ -67,7 +69,7 @@ def run(config: ConfigDict, workdir: str | Path) -> None:
       duration(time.monotonic() - start),
     )
   if not is_main():
-    return
+    return None
   rows = _rows(config, workdir, variants)
   text = write_study(
     workdir,
@@ -78,10 +80,23 @@ def run(config: ConfigDict, workdir: str | Path) -> None:
     config=config,
     versions=versions(),
   )
-  print(text, end="")
   missing = [name for name in variants if name not in rows]
   if missing:
     _log.info("not finished, so not in the tables: %s", ", ".join(missing))
+  return text
+
+
+def _load_once() -> Callable[[ConfigDict], Records]:
+  """`load_records` that reads clips again only where a variant wants others."""
+
+  @functools.lru_cache(maxsize=1)
+  def load(text: str) -> Records:
+    return load_records(ConfigDict(json.loads(text)))
+
+  fields = ("data_dir", "record_size", "image_size", "simulated")
+  return lambda config: load(
+    ConfigDict({name: config[name] for name in fields}).to_json()
+  )
 
 
 def every_variant(config: ConfigDict) -> list[str]:
@@ -130,14 +145,13 @@ def variant_config(config: ConfigDict, name: str) -> ConfigDict:
 
 
 @contextlib.contextmanager
-def _without_own_tables() -> Iterator[None]:
-  """A run prints its tables and logs its steps, which a study of dozens would bury."""
+def _quiet() -> Iterator[None]:
+  """A run logs its stages, which a study of dozens would bury."""
   log = logging.getLogger("infusenet_jax")
   before = log.level
   log.setLevel(logging.WARNING)
   try:
-    with contextlib.redirect_stdout(io.StringIO()):
-      yield
+    yield
   finally:
     log.setLevel(before)
 
@@ -147,7 +161,7 @@ def _rows(
 ) -> dict[str, Row]:
   """The scores of all variants that are finished."""
   predictions = {
-    name: read_predictions([workdir / name / "predictions.csv"])
+    name: read_predictions([workdir / name / PREDICTIONS])
     for name, variant in variants.items()
     if _finished(variant, workdir / name)
   }

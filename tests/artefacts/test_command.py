@@ -13,8 +13,8 @@ from configs import baselines
 from infusenet_jax.artefacts import command
 from infusenet_jax.artefacts.runs import Look
 from infusenet_jax.artefacts.scores import pointing, response, robustness
-from infusenet_jax.artefacts.truth import GRID
 from infusenet_jax.clips.labels import AUS
+from infusenet_jax.clips.schema import GRID
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training import run as train

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from infusenet_jax.clips.records import count_clips, load_clips, min_max
 from infusenet_jax.runtime.errors import Preempted, UserError
-from infusenet_jax.training.engine.inputs import epoch_batches, sequential_batches
+from infusenet_jax.training.engine.schedule import epoch_batches, sequential_batches
 
 QUICK = settings(deadline=None, max_examples=40)
 

@@ -34,7 +34,7 @@ def test_shapes_and_parameters(name):
   assert count == PARAMETERS[name]
   model.eval()
   for size in (model.size, 50):
-    logits = nnx.eval_shape(lambda m, x: m(x), model, flow_of(3, size))
+    (logits,) = nnx.eval_shape(lambda m, x: m(x), model, flow_of(3, size))
     assert logits.shape == (3, 12)
 
 
@@ -42,7 +42,7 @@ def test_shapes_and_parameters(name):
 def test_a_clips_logits_do_not_depend_on_the_others(name):
   model = BASELINES[name](num_aus=5, rngs=nnx.Rngs(0))
   model.eval()
-  logits_of = nnx.jit(lambda model, flow: model(flow))
+  logits_of = nnx.jit(lambda model, flow: model(flow)[0])
   flow, other = flow_of(2, 40), flow_of(2, 40, seed=1)
   logits = logits_of(model, flow)
   assert logits.shape == (2, 5)
@@ -62,7 +62,7 @@ def test_sssnet_drops_whole_channels():
 def test_off_apexnet_ignores_strain():
   model = BASELINES["off_apexnet"](rngs=nnx.Rngs(0))
   model.eval()
-  logits_of = nnx.jit(lambda model, flow: model(flow))
+  logits_of = nnx.jit(lambda model, flow: model(flow)[0])
   flow = flow_of(2, 28)
   np.testing.assert_array_equal(
     logits_of(model, flow), logits_of(model, flow.at[..., 2].set(0))
@@ -91,7 +91,7 @@ def test_training_reduces_the_loss(name):
   optimizer = nnx.Optimizer(model, optax.adam(3e-3), wrt=nnx.Param)
 
   def loss_of(model):
-    return optax.sigmoid_binary_cross_entropy(model(flow), labels).mean()
+    return optax.sigmoid_binary_cross_entropy(model(flow)[0], labels).mean()
 
   @nnx.jit
   def train_step(model, optimizer):

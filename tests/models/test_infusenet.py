@@ -182,7 +182,7 @@ def test_rotations_given_are_used_and_change_nothing(infusion):
 
   @nnx.jit
   def call_with(model, rotations, flow, *frames):
-    return model.classify(flow, model.magnified_latents(*frames), rotations=rotations)
+    return model.heads(flow, model.magnified_latents(*frames), rotations=rotations)
 
   found = call_with(model, model.rotations(), *clips)
   for logits, expected in zip(found, call(model, *clips), strict=True):
@@ -240,7 +240,7 @@ def test_training_on_clips_without_any_motion_stays_finite():
   flow, latents = jnp.zeros((2, 32, 32, 3)), jnp.zeros((2, 8, 8, 64))
 
   def loss(model):
-    return sum(jnp.sum(logits**2) for logits in model.classify(flow, latents))
+    return sum(jnp.sum(logits**2) for logits in model.heads(flow, latents))
 
   value, grads = nnx.jit(nnx.value_and_grad(loss))(model)
   assert jnp.isfinite(value)

@@ -1,6 +1,5 @@
 """Whole runs on noise: tables, resuming, and what is refused."""
 
-import functools
 import json
 import os
 import shutil
@@ -9,35 +8,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from configs import cd6me
 from infusenet_jax.evaluate.predictions import read_predictions
-from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import Preempted, UserError
+from infusenet_jax.runtime.text import duration
 from infusenet_jax.runtime.workdir import claim, keep_config
-from infusenet_jax.training import run as train
-from infusenet_jax.training.engine.network import Network, build_network
-from tests.conftest import make_clips
-
-
-@functools.cache
-def _build(text: str) -> Network:
-  config = ConfigDict(json.loads(text))
-  return build_network(config, device_mesh(config.train.batch_size))
-
-
-@pytest.fixture
-def clips(monkeypatch):
-  clips = make_clips()
-  monkeypatch.setattr(train, "records_folder", lambda config: None)
-  monkeypatch.setattr(train, "make_records", lambda config: None)
-  monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
-  monkeypatch.setattr(train, "records_identity", lambda folder: {"casme2": "a"})
-  monkeypatch.setattr(train, "say_time_needed", lambda *_: None)
-  # Compiled once for all runs of one config.
-  monkeypatch.setattr(train, "build_network", lambda c, mesh: _build(c.to_json()))
-  return clips
+from infusenet_jax.training import run
+from infusenet_jax.training.engine.experiment import Experiment
+from infusenet_jax.training.engine.network import Network
 
 
 def outcome(workdir) -> dict[str, bytes]:
@@ -47,13 +26,12 @@ def outcome(workdir) -> dict[str, bytes]:
 
 
 def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
-  tiny_config, clips, tmp_path, monkeypatch, capsys
+  tiny_config, train, tmp_path, monkeypatch
 ):
-  train.train_and_evaluate(tiny_config, tmp_path / "whole")
-  printed = capsys.readouterr().out
+  printed = train(tiny_config, tmp_path / "whole").text()
   assert "simulated data" in printed and "Database table" in printed
 
-  steps, made = [], train.build_network
+  steps, made = [], run.build_network
 
   def build(config, mesh):
     network = made(config, mesh)
@@ -66,25 +44,24 @@ def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
 
     return Network(**vars(network) | {"train_step": step})
 
-  monkeypatch.setattr(train, "build_network", build)
+  monkeypatch.setattr(run, "build_network", build)
   for _ in range(2):
     with pytest.raises(Preempted, match="run the same command again"):
-      train.train_and_evaluate(tiny_config, tmp_path / "parts")
-  train.train_and_evaluate(tiny_config, tmp_path / "parts")
+      train(tiny_config, tmp_path / "parts")
+  train(tiny_config, tmp_path / "parts")
   assert len(steps) == 2 * 2 * 4
   assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
 
-  capsys.readouterr()
-  train.train_and_evaluate(tiny_config, tmp_path / "parts")
-  assert capsys.readouterr().out.split("\n\nWritten")[0] in printed
+  again = train(tiny_config, tmp_path / "parts").text()
+  assert again.split("\n\nWritten")[0] == printed.split("\n\nWritten")[0]
   assert len(steps) == 2 * 2 * 4
 
 
 def test_results_carry_config_versions_seed_and_the_word_simulated(
-  tiny_config, clips, tmp_path
+  tiny_config, train, tmp_path
 ):
   tiny_config.train.epochs = 1
-  train.train_and_evaluate(tiny_config, tmp_path)
+  train(tiny_config, tmp_path)
   results = json.loads((tmp_path / "results.json").read_text())
   assert "simulated data" in results["title"]
   assert results["seed"] == 45 and results["versions"]["jax"]
@@ -99,11 +76,11 @@ def test_results_carry_config_versions_seed_and_the_word_simulated(
 
 
 def test_leaving_one_subject_out_trains_and_tests_inside_each_database(
-  tiny_config, clips, tmp_path
+  tiny_config, clips, train, tmp_path
 ):
   tiny_config.protocol = "loso"
   tiny_config.model.name = "ststnet"  # Compiled in no time.
-  train.train_and_evaluate(tiny_config, tmp_path / "run")
+  train(tiny_config, tmp_path / "run")
   found = read_predictions([tmp_path / "run" / "predictions.csv"])
   tested = sorted(zip(found.fold, found.database, found.subject, strict=True))
   own = np.isin(clips.database, ["casme2", "samm"])
@@ -115,19 +92,8 @@ def test_leaving_one_subject_out_trains_and_tests_inside_each_database(
   assert len({fold for fold, *_ in tested}) == 10
 
 
-def test_a_run_goes_on_however_its_folds_are_spread_over_devices(
-  tiny_config, clips, tmp_path
-):
-  tiny_config.model.name = "ststnet"
-  train.train_and_evaluate(tiny_config, tmp_path / "run")
-  tiny_config.mesh.update({"fold": -1, "data": 1})
-  train.train_and_evaluate(tiny_config, tmp_path / "run")
-
-
-def test_a_damaged_newest_checkpoint_is_set_aside(
-  tiny_config, clips, tmp_path, monkeypatch, caplog
-):
-  train.train_and_evaluate(tiny_config, tmp_path / "whole")
+def test_a_damaged_newest_checkpoint_is_set_aside(tiny_config, train, tmp_path, caplog):
+  train(tiny_config, tmp_path / "whole")
   for name in ("predictions.csv", "results.md"):
     (tmp_path / "whole" / name).unlink()
   fold = tmp_path / "whole" / "folds" / "seed45-casme2"
@@ -139,29 +105,29 @@ def test_a_damaged_newest_checkpoint_is_set_aside(
   for file in newest.rglob("*"):
     if file.is_file():
       file.write_bytes(b"")
-  train.train_and_evaluate(tiny_config, tmp_path / "whole")
+  train(tiny_config, tmp_path / "whole")
   assert (fold / "predictions.csv").read_bytes() == before
   assert (fold / "checkpoints" / f"damaged-{newest.name}").is_dir()
   assert "is damaged" in caplog.text
 
 
 def test_sigterm_while_the_last_fold_is_tested_stops_the_run(
-  tiny_config, clips, tmp_path, monkeypatch
+  tiny_config, train, tmp_path, monkeypatch
 ):
   tiny_config.model.name = "ststnet"
-  predict = train.predict
+  predict = Experiment.predict
 
-  def told(config, network, state, inputs, fold):
+  def told(experiment, state, fold):
     if fold.name == "samm":
       os.kill(os.getpid(), signal.SIGTERM)
-    return predict(config, network, state, inputs, fold)
+    return predict(experiment, state, fold)
 
-  monkeypatch.setattr(train, "predict", told)
+  monkeypatch.setattr(Experiment, "predict", told)
   with pytest.raises(Preempted):
-    train.train_and_evaluate(tiny_config, tmp_path)
+    train(tiny_config, tmp_path)
   assert len(list(tmp_path.glob("folds/*/predictions.csv"))) == 2
   assert not (tmp_path / "results.md").exists()
-  train.train_and_evaluate(tiny_config, tmp_path)
+  train(tiny_config, tmp_path)
   assert (tmp_path / "results.md").exists()
 
 
@@ -170,19 +136,19 @@ def test_the_estimate_knows_of_folds_side_by_side(
   tmp_path, monkeypatch, caplog, side_by_side, days
 ):
   caplog.set_level("INFO", "infusenet_jax")
-  monkeypatch.setattr(train, "seconds_per_step", lambda *_: 1.0)
+  monkeypatch.setattr(run, "seconds_per_step", lambda *_: 1.0)
   network = SimpleNamespace(mesh=SimpleNamespace(shape={"fold": side_by_side}))
-  train.say_time_needed(cd6me.get_config(), network, tmp_path)
+  run.say_time_needed(cd6me.get_config(), network, tmp_path)
   assert f"321000 steps still to train take about {days}" in caplog.text
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
-  tiny_config, clips, tmp_path
+  tiny_config, clips, train, tmp_path
 ):
   clips.flow[:] = np.nan
   for _ in range(2):  # The second time from the saved state, which is no success.
     with pytest.raises(UserError, match=r"step 0 \(epoch 1, clips .* not finite"):
-      train.train_and_evaluate(tiny_config, tmp_path)
+      train(tiny_config, tmp_path)
   assert not list(tmp_path.glob("folds/*/predictions.csv"))
 
 
@@ -233,16 +199,16 @@ def test_a_workdir_that_cannot_be_made_is_refused(tiny_config, tmp_path):
   ],
 )
 def test_a_config_that_no_run_can_have_is_refused(
-  tiny_config, clips, tmp_path, field, value, message
+  tiny_config, train, tmp_path, field, value, message
 ):
   with tiny_config.unlocked():
     tiny_config[field] = value
   with pytest.raises(UserError, match=message):
-    train.train_and_evaluate(tiny_config, tmp_path)
+    train(tiny_config, tmp_path)
 
 
 def test_durations_are_in_units_that_people_use():
-  assert [train.duration(x) for x in (45, 600, 12_600, 950_400)] == [
+  assert [duration(x) for x in (45, 600, 12_600, 950_400)] == [
     "45 s",
     "10 min",
     "3.5 h",

@@ -9,46 +9,65 @@ import numpy as np
 import pytest
 
 from infusenet_jax.evaluate.predictions import read_predictions
-from infusenet_jax.training import run as train
 from infusenet_jax.training.engine import inputs
-from tests.conftest import make_clips
 
 ROOT = Path(__file__).parents[2]
 
 # Two seeds of six folds of unequal length, on clips of noise.
 RUN = """
-import sys
+import dataclasses, os, signal, sys
 from configs import quickstart
-from infusenet_jax.training import run as train
+from infusenet_jax.runtime.errors import Preempted
+from infusenet_jax.training import run
 from tests.conftest import make_clips
 
-workdir, fold, data = sys.argv[1], *map(int, sys.argv[2:])
+workdir, fold, data, stop = sys.argv[1], *map(int, sys.argv[2:])
 config = quickstart.get_config()
 config.image_size, config.model.width, config.model.magnifier_weights = 32, 4, ""
 config.train.update({"epochs": 2, "batch_size": 8, "checkpoint_epochs": 1})
 # Rounding differs between one device and six, and Adam at a usual rate amplifies it.
 config.train.update({"learning_rate": 1e-6, "magnifier": True})
 config.seeds, config.mesh.fold, config.mesh.data = (45, 46), fold, data
-clips = make_clips(57)
-train.make_records = lambda config: None
-train.records_folder = lambda config: None
-train.load_clips = lambda folder, size: clips
-train.records_identity = lambda folder: {}
-train.say_time_needed = lambda *_: None
-train.train_and_evaluate(config, workdir)
+records = run.Records(make_clips(57), {})
+made, steps = run.build_network, []
+
+
+def build(config, mesh):  # SIGTERM comes at step `stop`.
+  network = made(config, mesh)
+
+  def step(*arguments):
+    steps.append(1)
+    if len(steps) == stop:
+      os.kill(os.getpid(), signal.SIGTERM)
+    return network.train_step(*arguments)
+
+  return dataclasses.replace(network, train_step=step)
+
+
+run.build_network = build
+run.seconds_per_step = lambda *_: 1.0
+try:
+  run.train_and_evaluate(config, workdir, lambda _: records)
+except Preempted:
+  sys.exit(75)
 """
 
 
-def run(workdir, devices: int, fold: int, data: int = -1) -> np.ndarray:
+def run(workdir, devices: int, fold: int, data: int = -1, stop: int = 0) -> int:
+  """Starts the run, or goes on with it, on so many devices; its exit status."""
   flags = f"--xla_force_host_platform_device_count={devices}"
   done = subprocess.run(
-    [sys.executable, "-c", RUN, str(workdir), str(fold), str(data)],
+    [sys.executable, "-c", RUN, str(workdir), str(fold), str(data), str(stop)],
     cwd=ROOT,
     env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
     capture_output=True,
     text=True,
   )
-  assert done.returncode == 0, done.stderr
+  assert done.returncode in (0, 75), done.stderr
+  return done.returncode
+
+
+def logits(workdir) -> np.ndarray:
   found = read_predictions([workdir / "predictions.csv"])
   order = np.lexsort((found.clip, found.subject, found.fold, found.seed))
   return found.logits[order]
@@ -56,8 +75,9 @@ def run(workdir, devices: int, fold: int, data: int = -1) -> np.ndarray:
 
 @pytest.mark.slow
 def test_six_folds_on_six_devices_give_what_one_gives(tmp_path):
-  one = run(tmp_path / "one", devices=1, fold=1)
-  six = run(tmp_path / "six", devices=6, fold=6)
+  assert run(tmp_path / "one", devices=1, fold=1) == 0
+  assert run(tmp_path / "six", devices=6, fold=6) == 0
+  one, six = logits(tmp_path / "one"), logits(tmp_path / "six")
   assert one.shape == six.shape == (2 * 57, 12)
   np.testing.assert_allclose(six, one, rtol=1e-3, atol=1e-3)
   folders = sorted(path.name for path in (tmp_path / "one" / "folds").iterdir())
@@ -72,20 +92,26 @@ def test_six_folds_on_six_devices_give_what_one_gives(tmp_path):
   assert np.ptp(np.array(losses[0])[:, :, 1]) > 1e-3
 
 
+@pytest.mark.slow
+def test_a_run_goes_on_however_its_folds_are_spread_over_devices(tmp_path):
+  # Stopped in its fourth fold on one device, and again with six folds side by side.
+  assert run(tmp_path / "parts", devices=1, fold=1, stop=45) == 75
+  assert run(tmp_path / "parts", devices=6, fold=6, stop=5) == 75
+  assert run(tmp_path / "parts", devices=4, fold=1, data=4) == 0
+  assert run(tmp_path / "whole", devices=1, fold=1) == 0
+  np.testing.assert_allclose(
+    logits(tmp_path / "parts"), logits(tmp_path / "whole"), rtol=1e-3, atol=1e-3
+  )
+
+
 def test_clips_that_do_not_fit_the_device_are_streamed_to_it(
-  tiny_config, tmp_path, monkeypatch
+  tiny_config, train, tmp_path, monkeypatch
 ):
-  clips = make_clips()
-  monkeypatch.setattr(train, "records_folder", lambda config: None)
-  monkeypatch.setattr(train, "make_records", lambda config: None)
-  monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
-  monkeypatch.setattr(train, "records_identity", lambda folder: {})
-  monkeypatch.setattr(train, "say_time_needed", lambda *_: None)
   tiny_config.model.name = "ststnet"
   tiny_config.folds = "samm"
-  logits = []
+  found = []
   for name, fits in (("resident", True), ("streamed", False)):
     monkeypatch.setattr(inputs, "fits_device", lambda size, fits=fits: fits)
-    train.train_and_evaluate(tiny_config, tmp_path / name)
-    logits.append(read_predictions([tmp_path / name / "predictions.csv"]).logits)
-  np.testing.assert_array_equal(*logits)
+    train(tiny_config, tmp_path / name)
+    found.append(logits(tmp_path / name))
+  np.testing.assert_array_equal(*found)

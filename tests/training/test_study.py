@@ -9,8 +9,7 @@ import pytest
 
 from configs import study as studies
 from infusenet_jax.runtime.errors import Preempted, UserError
-from infusenet_jax.training import run as train
-from infusenet_jax.training import study
+from infusenet_jax.training import run, study
 from infusenet_jax.training.engine.config import check_config
 from infusenet_jax.training.engine.network import Network
 from tests.conftest import make_clips
@@ -35,7 +34,7 @@ def config():
 def trained(monkeypatch):
   """The variant of every step that is made; SIGTERM comes in step `trained.stop`."""
   steps = Steps()
-  build = train.build_network
+  build = run.build_network
 
   def counting(config, mesh):
     network = build(config, mesh)
@@ -48,12 +47,9 @@ def trained(monkeypatch):
 
     return Network(**vars(network) | {"train_step": step})
 
-  monkeypatch.setattr(train, "build_network", counting)
-  monkeypatch.setattr(train, "records_folder", lambda config: None)
-  monkeypatch.setattr(train, "make_records", lambda config: None)
-  monkeypatch.setattr(train, "load_clips", lambda folder, size: make_clips())
-  monkeypatch.setattr(train, "records_identity", lambda folder: {"casme2": "a"})
-  monkeypatch.setattr(train, "say_time_needed", lambda *_: None)
+  monkeypatch.setattr(run, "build_network", counting)
+  records = run.Records(make_clips(), {"casme2": "a"})
+  monkeypatch.setattr(study, "load_records", lambda config: records)
   return steps
 
 
@@ -62,12 +58,11 @@ class Steps(list):
 
 
 def test_a_study_runs_what_is_missing_and_tabulates_what_is_finished(
-  config, trained, tmp_path, capsys, caplog
+  config, trained, tmp_path, caplog
 ):
   caplog.set_level("INFO", "infusenet_jax")
   config.only = FIRST
-  study.run(config, tmp_path)
-  printed = capsys.readouterr().out
+  printed = study.run(config, tmp_path)
   assert set(trained) == {FIRST} and len(trained) == 2 * 4
   assert printed.startswith("# Study: models (simulated data)")
   assert "STSTNet" in printed and "ours" not in printed and "Again" not in printed
@@ -78,9 +73,8 @@ def test_a_study_runs_what_is_missing_and_tabulates_what_is_finished(
   trained.stop = len(trained) + 3
   with pytest.raises(Preempted):
     study.run(config, tmp_path)
-  study.run(config, tmp_path)
+  printed = study.run(config, tmp_path)
   assert trained.count(FIRST) == trained.count(SECOND) == 2 * 4
-  printed = capsys.readouterr().out
   assert printed.count("ours") == 4 and printed.count("Database table") == 0
   assert f"{SECOND} (2 of 2): done in" in caplog.text
 
@@ -110,16 +104,15 @@ def test_a_study_runs_what_is_missing_and_tabulates_what_is_finished(
 
 
 def test_a_run_of_another_config_is_left_out_of_the_tables(
-  config, trained, tmp_path, capsys, caplog
+  config, trained, tmp_path, caplog
 ):
   config.only = FIRST
   config.study.tables = (("All", (("STSTNet", FIRST), ("again", "sssnet"))),)
   study.run(config, tmp_path)
   config.study.variants["sssnet"] = {"model": {"name": "ststnet"}}
   (tmp_path / FIRST).rename(tmp_path / "sssnet")
-  study.run(config, tmp_path)
+  assert "again" not in study.run(config, tmp_path)
   assert "holds a run of another config: left out" in caplog.text
-  assert "again" not in capsys.readouterr().out
 
 
 def test_an_unknown_variant_is_one_line_that_lists_them(config, tmp_path):

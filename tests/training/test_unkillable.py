@@ -11,9 +11,9 @@ import pytest
 
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.workdir import claim
-from infusenet_jax.training import run as train
+from infusenet_jax.training import run
+from infusenet_jax.training.engine.experiment import Experiment
 from tests.training.kill import differences, kill_and_compare
-from tests.training.test_run import clips  # noqa: F401
 
 
 def test_a_run_that_was_killed_ends_like_one_that_was_not(tmp_path):
@@ -75,7 +75,7 @@ def disk(tmp_path):
 
 def at_step(number: int, saved: Path, act, monkeypatch) -> None:
   """Calls `act` before update `number`, once the checkpoint `saved` is on disk."""
-  made, calls = train.build_network, []
+  made, calls = run.build_network, []
 
   def build(config, mesh):
     network = made(config, mesh)
@@ -91,13 +91,13 @@ def at_step(number: int, saved: Path, act, monkeypatch) -> None:
 
     return dataclasses.replace(network, train_step=step)
 
-  monkeypatch.setattr(train, "build_network", build)
+  monkeypatch.setattr(run, "build_network", build)
 
 
 @pytest.fixture
-def whole(tiny_config, clips, tmp_path) -> Path:  # noqa: F811
+def whole(tiny_config, train, tmp_path) -> Path:
   """The workdir of the tiny run, undisturbed."""
-  train.train_and_evaluate(tiny_config, tmp_path / "whole")
+  train(tiny_config, tmp_path / "whole")
   return tmp_path / "whole"
 
 
@@ -105,62 +105,59 @@ def whole(tiny_config, clips, tmp_path) -> Path:  # noqa: F811
   "left, what", [(0, "losses.csv"), (20_000, "checkpoints")], ids=["losses", "state"]
 )
 def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
-  tiny_config, whole, disk, monkeypatch, left, what
+  tiny_config, train, whole, disk, monkeypatch, left, what
 ):
   # The second epoch of the first fold: a checkpoint is there, the next finds no room.
   fold = disk.folder / "run" / "folds" / "seed45-casme2"
   at_step(6, fold / "checkpoints" / "4", lambda: disk.fill(left), monkeypatch)
   with pytest.raises(UserError) as stopped:
-    train.train_and_evaluate(tiny_config, disk.folder / "run")
+    train(tiny_config, disk.folder / "run")
   (line,) = str(stopped.value).splitlines()
   assert line.startswith(str(fold / what))
   assert "No space left on device" in line and "run the same command again" in line
   assert (fold / "checkpoints" / "4").exists()
   disk.make_room()
-  train.train_and_evaluate(tiny_config, disk.folder / "run")
+  train(tiny_config, disk.folder / "run")
   assert differences(disk.folder / "run", whole) == []
   assert not list(disk.folder.rglob("*orbax-checkpoint-tmp*"))
 
 
 def test_a_disk_that_is_full_when_a_fold_is_tested_is_one_line(
-  tiny_config,
-  clips,  # noqa: F811
-  disk,
-  monkeypatch,
+  tiny_config, train, disk, monkeypatch
 ):
   tiny_config.model.name = "ststnet"
-  predict = train.predict
+  predict = Experiment.predict
 
   def fill_first(*arguments):
     disk.fill(left=0)
     return predict(*arguments)
 
-  monkeypatch.setattr(train, "predict", fill_first)
+  monkeypatch.setattr(Experiment, "predict", fill_first)
   with pytest.raises(UserError, match=r"maps\.npz: cannot be written \(No space left"):
-    train.train_and_evaluate(tiny_config, disk.folder / "run")
+    train(tiny_config, disk.folder / "run")
   disk.make_room()
-  monkeypatch.setattr(train, "predict", predict)
-  train.train_and_evaluate(tiny_config, disk.folder / "run")
+  monkeypatch.setattr(Experiment, "predict", predict)
+  train(tiny_config, disk.folder / "run")
 
 
 @pytest.mark.slow
 def test_a_disk_that_turns_read_only_stops_the_run_and_loses_nothing(
-  tiny_config, whole, disk, monkeypatch
+  tiny_config, train, whole, disk, monkeypatch
 ):
   folds = disk.folder / "run" / "folds"
   saved = folds / "seed45-casme2" / "checkpoints" / "4"
   at_step(6, saved, lambda: freeze(folds), monkeypatch)
   with pytest.raises(UserError, match=r"Read-only file system\); .*same command again"):
-    train.train_and_evaluate(tiny_config, disk.folder / "run")
+    train(tiny_config, disk.folder / "run")
   subprocess.run(["umount", folds], check=True)
-  train.train_and_evaluate(tiny_config, disk.folder / "run")
+  train(tiny_config, disk.folder / "run")
   assert differences(disk.folder / "run", whole) == []
 
 
 def test_a_read_only_workdir_is_refused_in_one_line(tiny_config, disk):
-  run = disk.folder / "run"
-  with claim(run, tiny_config):
+  folder = disk.folder / "run"
+  with claim(folder, tiny_config):
     pass
   refused = pytest.raises(UserError, match=r"--workdir=.*\(Read-only file system\)")
-  with read_only(run), refused, claim(run, tiny_config):
+  with read_only(folder), refused, claim(folder, tiny_config):
     pass

@@ -9,14 +9,14 @@ from infusenet_jax.models.baselines import BASELINES
 from infusenet_jax.models.branches import BRANCHES
 from infusenet_jax.models.infusenet import INFUSIONS, PLACES
 from infusenet_jax.models.infusion import GATES
-from infusenet_jax.models.magnified import MAGNIFIED, MagnifiedInput
+from infusenet_jax.models.magnifier import MAGNIFIED, MagnifiedInput
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine import optim
 
 DECISIONS = ("both", "flow", "magnified")
-
-
-FLOW_ONLY = (*BASELINES, "flow_branch")
+PROTOCOLS = ("cd6me", "loso")
+DTYPES = ("auto", "float32", "bfloat16")
+FLOW_ONLY = (*BASELINES, "flow_branch")  # Networks that see nothing but flow.
 
 
 def check_config(config: ConfigDict) -> None:
@@ -34,8 +34,8 @@ def check_config(config: ConfigDict) -> None:
     ("config.model.magnified", model.magnified, MAGNIFIED),
     ("config.train.schedule", train.schedule, optim.SCHEDULES),
     ("config.decide_by", config.decide_by, DECISIONS),
-    ("config.protocol", config.protocol, ("cd6me", "loso")),
-    ("config.dtype", config.dtype, ("auto", "float32", "bfloat16")),
+    ("config.protocol", config.protocol, PROTOCOLS),
+    ("config.dtype", config.dtype, DTYPES),
   )
   for field, found, allowed in choices:
     if found not in allowed:
@@ -95,11 +95,6 @@ def fold_names(config: ConfigDict) -> list[str] | None:
   if config.folds == "all":
     return None
   return [name.strip() for name in config.folds.split(",") if name.strip()]
-
-
-def infuses(config: ConfigDict) -> bool:
-  """Whether the model is InfuseNet, which has rotations and two heads."""
-  return config.model.name == "infusenet"
 
 
 def sees_frames(config: ConfigDict) -> bool:

@@ -1,176 +1,241 @@
-"""Training folds side by side, each from wherever it was left, and testing them."""
+"""Trains folds side by side, each from wherever it was left."""
 
 import contextlib
+import csv
 import itertools
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from infusenet_jax.clips.records import Clips
-from infusenet_jax.evaluate.protocol import Fold
-from infusenet_jax.runtime.devices import even_batch
+from infusenet_jax.runtime.checkpoint import Checkpoints
+from infusenet_jax.runtime.devices import is_main, replicated
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.preemption import Signals
-from infusenet_jax.training.engine.course import Course
-from infusenet_jax.training.engine.inputs import Inputs, sequential_batches
-from infusenet_jax.training.engine.network import Network
+from infusenet_jax.training.engine.experiment import Experiment, Job
+from infusenet_jax.training.engine.schedule import Schedule
 from infusenet_jax.training.engine.steps import TrainState
 
+LOSSES = "losses.csv"
+REDRAW_SECONDS = 1.0  # The loss beside the bar is fetched no more often.
 
-class Lanes:
-  """The courses that are trained side by side, one in each lane.
 
-  There are as many lanes as the mesh has folds side by side.
+@dataclass
+class FoldTraining:
+  """One job on its way to its last epoch.
 
   Attributes:
-    courses: of each lane, None where nothing is left to do.
-    states: their train states, stacked; None before the first course.
+    job: fold, seed and folder.
+    schedule: of its batches.
+    checkpoints: of the job.
+    batches: what `Inputs.join` needs for each step from `step` on.
+    step: updates made so far.
   """
 
-  def __init__(self, config: ConfigDict, network: Network, inputs: Inputs):
-    self.config, self.network, self.inputs = config, network, inputs
-    self.courses: list[Course | None] = [None] * network.mesh.shape["fold"]
-    self.states: TrainState | None = None
+  job: Job
+  schedule: Schedule
+  checkpoints: Checkpoints
+  batches: Iterator[Any]
+  step: int
 
-  def running(self) -> Iterator[tuple[int, Course]]:
-    """The lanes that have a course, and their courses."""
-    return ((i, course) for i, course in enumerate(self.courses) if course is not None)
+  @property
+  def epoch(self) -> int:
+    """The epoch of the last step made, from 1."""
+    return -(-self.step // self.schedule.epoch_steps)
 
-  def begin(self, lane: int, course: Course) -> None:
-    """Puts a course, from where it was left, into a lane."""
-    state = course.begin(self.config, self.network, self.inputs)
-    if self.states is None:
-      self.states = self.network.slots.fill(state)
-    self.states = self.network.slots.put(self.states, lane, state)
-    self.courses[lane] = course
+  @property
+  def is_done(self) -> bool:
+    return self.step >= self.schedule.steps
+
+  @property
+  def ends_epoch(self) -> bool:
+    return self.step % self.schedule.epoch_steps == 0
+
+  @property
+  def is_to_be_saved(self) -> bool:
+    return self.is_done or self.step % self.schedule.checkpoint_steps == 0
+
+  def write_loss(self, loss: float) -> None:
+    """Appends the epoch's mean loss to a CSV, over what a killed run left there."""
+    if not is_main():
+      return
+    path, rows = self.job.folder / LOSSES, [["epoch", "loss"]]
+    if self.epoch > 1 and path.exists():
+      rows = list(csv.reader(path.read_text().splitlines()))[: self.epoch]
+    rows.append([str(self.epoch), repr(loss)])
+    write_atomically(path, "".join(",".join(row) + "\n" for row in rows))
+
+  def not_finite(self, failed: int, clips: Clips) -> UserError:
+    """The error of a step whose loss or gradient was not finite."""
+    numbers, weights = self.schedule.batch(failed)
+    names = {f"{clips.database[i]} {clips.clip[i]}" for i in numbers[weights > 0]}
+    return UserError(
+      f"{self.job.folder}: loss or gradient of step {failed} (epoch "
+      f"{failed // self.schedule.epoch_steps + 1}, clips {', '.join(sorted(names))}) "
+      "is not finite; the state before it is saved there. Lower "
+      "config.train.learning_rate, and start in another --workdir"
+    )
+
+
+def resume(experiment: Experiment, job: Job) -> tuple[FoldTraining, TrainState]:
+  """A job and its state, from its newest checkpoint or from the start."""
+  schedule = Schedule(experiment.config, job.fold, job.seed)
+  own = {
+    "epoch_steps": jnp.int32(schedule.epoch_steps),
+    "seed": jnp.uint32(job.seed % 2**32),
+  }
+  own = jax.device_put(own, replicated(experiment.network.mesh))
+  fresh = experiment.initial_state(job.seed)._replace(**own)
+  checkpoints = job.open_checkpoints()
+  saved = checkpoints.restore(fresh)
+  state = fresh if saved is None else saved
+  step = int(state.step)
+  batches = experiment.inputs.stream(schedule.batch, step, schedule.steps)
+  return FoldTraining(job, schedule, checkpoints, batches, step), state
+
+
+class SideBySide:
+  """Folds that one compiled step trains together, and their stacked states.
+
+  Attributes:
+    trainings: by place, as many as the mesh has folds side by side; None where nothing
+      is left to do.
+    states: (F, ...) in every leaf.
+  """
+
+  def __init__(self, experiment: Experiment):
+    self.experiment, self.network = experiment, experiment.network
+    self.trainings: list[FoldTraining | None] = [None] * self.network.mesh.shape["fold"]
+    seed = experiment.config.seeds[0]
+    self.states = self.network.stack.fill(experiment.initial_state(seed))
+
+  def running(self) -> list[tuple[int, FoldTraining]]:
+    """The places where something is trained, and what."""
+    return [(i, t) for i, t in enumerate(self.trainings) if t is not None]
+
+  def begin(self, place: int, job: Job) -> FoldTraining:
+    """Puts a job, from where it was left, in a place.
+
+    Raises:
+      UserError: it had failed there.
+    """
+    training, state = resume(self.experiment, job)
+    self.states = self.network.stack.put(self.states, place, state)
+    self.trainings[place] = training
+    self.check_finite(place)
+    return training
 
   def step(self) -> None:
-    """One update of every course."""
-    drawn = [course and next(course.batches) for course in self.courses]
-    self.states = self.network.train_step(self.states, self.inputs.join(drawn))
-    for _, course in self.running():
-      course.step += 1
+    """One update of every fold, and what is due at the end of an epoch."""
+    drawn = [training and next(training.batches) for training in self.trainings]
+    batches = self.experiment.inputs.join(drawn)
+    self.states = self.network.train_step(self.states, batches)
+    for place, training in self.running():
+      training.step += 1
+      if training.ends_epoch:
+        self.check_finite(place)
+        loss_sum = float(self.network.stack.progress(self.states)[0][place])
+        training.write_loss(loss_sum / training.schedule.epoch_steps)
+        if training.is_to_be_saved:
+          self.save(place)
 
-  def check_finite(self, lane: int, clips: Clips) -> None:
-    """Raises UserError, with the state saved, where a step of a lane has failed."""
-    failed = int(self.network.slots.progress(self.states)[1][lane])
+  def check_finite(self, place: int) -> None:
+    """Raises UserError, with the state saved, where a step has failed."""
+    failed = int(self.network.stack.progress(self.states)[1][place])
     if failed >= 0:
-      self.save(lane)
-      raise self.courses[lane].not_finite(failed, clips)
+      self.save(place)
+      raise self.trainings[place].not_finite(failed, self.experiment.clips)
 
-  def end_epoch(self, lane: int) -> None:
-    """Writes the epoch's mean loss, and a checkpoint if it is time for one."""
-    course = self.courses[lane]
-    loss_sum = float(self.network.slots.progress(self.states)[0][lane])
-    course.write_loss(loss_sum / course.epoch_steps)
-    if course.is_done or course.step % course.checkpoint_steps == 0:
-      self.save(lane)
+  def save(self, place: int) -> None:
+    self.trainings[place].checkpoints.save(self.pick(place))
 
-  def save(self, lane: int) -> None:
-    self.courses[lane].checkpoints.save(self.pick(lane))
+  def pick(self, place: int) -> TrainState:
+    """The state of one fold, on all devices."""
+    return self.network.stack.pick(self.states, place)
 
-  def pick(self, lane: int) -> TrainState:
-    """The state of one lane, on all devices."""
-    return self.network.slots.pick(self.states, lane)
-
-  def end_course(self, lane: int) -> None:
-    """Empties a lane whose course has made its last step."""
-    course, self.courses[lane] = self.courses[lane], None
-    with contextlib.closing(course.checkpoints):
-      course.checkpoints.keep_newest()
+  def end(self, place: int) -> tuple[Job, TrainState]:
+    """Empties a place whose fold has made its last step; the job and its state."""
+    training, state = self.trainings[place], self.pick(place)
+    self.trainings[place] = None
+    with contextlib.closing(training.checkpoints) as checkpoints:
+      checkpoints.keep_newest()
+    return training.job, state
 
   def close(self) -> None:
-    """Waits until the checkpoints of all lanes are on disk."""
-    for _, course in self.running():
-      course.checkpoints.close()
+    """Waits until all checkpoints are on disk."""
+    for _, training in self.running():
+      training.checkpoints.close()
 
   def running_loss(self) -> str:
-    """Mean loss of the first course's epoch so far, for the bar."""
+    """Mean loss of the first fold's epoch so far, for the bar."""
     # This process's own device answers: the others may not be asking.
     loss_sum = float(self.states.loss_sum.addressable_data(0)[0])
     step = int(self.states.step.addressable_data(0)[0])
-    _, course = next(self.running())
-    steps = (step - 1) % course.epoch_steps + 1
-    return f"epoch {course.epoch}, loss {loss_sum / steps:.4f}"
+    _, training = self.running()[0]
+    steps = (step - 1) % training.schedule.epoch_steps + 1
+    return f"epoch {training.epoch}, loss {loss_sum / steps:.4f}"
 
 
 def train_folds(
-  config: ConfigDict,
-  network: Network,
-  inputs: Inputs,
-  clips: Clips,
-  courses: list[Course],
-  bar: tqdm,
-  signals: Signals,
-  finish: Callable[[Course, TrainState], None],
-) -> None:
-  """Takes every course to its end, as many at once as the mesh has folds side by side.
+  experiment: Experiment, jobs: Sequence[Job], signals: Signals
+) -> Iterator[tuple[Job, TrainState]]:
+  """Trains every job to its end and yields it with its state as soon as it is there.
 
-  `finish` is called with the state of each course that has made its last step.
+  As many are trained at once as the mesh has folds side by side.
 
   Raises:
     UserError: a loss or gradient is not finite, or a checkpoint cannot be written.
     Preempted: SIGTERM came; the states are saved.
     KeyboardInterrupt: Ctrl-C came; the states are saved.
   """
-  waiting = deque(courses)
-  with contextlib.closing(Lanes(config, network, inputs)) as lanes:
+  waiting = deque(jobs)
+  progress = _Progress(experiment.config, jobs)
+  with contextlib.closing(SideBySide(experiment)) as side, progress.bar:
     for rounds in itertools.count():
-      for lane in range(len(lanes.courses)):
-        _next_course(lanes, lane, waiting, clips, bar, finish)
-      running = list(lanes.running())
+      for place in range(len(side.trainings)):
+        while (training := side.trainings[place]) is None or training.is_done:
+          if training is not None:
+            yield side.end(place)
+          if not waiting:
+            break
+          progress.skip(side.begin(place, waiting.popleft()).step)
+      running = side.running()
       if signals.stop_before(rounds):  # While the last fold was tested, perhaps.
-        for lane, _ in running:
-          lanes.save(lane)
-        signals.stop(courses[0].folder.parent)
+        for place, _ in running:
+          side.save(place)
+        signals.stop(jobs[0].folder.parent)
       if not running:
         return
-      names = ", ".join(str(course) for _, course in running[:2])
-      bar.set_description(names, refresh=False)
-      lanes.step()
-      bar.update(len(running))
-      if not bar.disable and bar.n == bar.last_print_n:  # Drawn just now: rarely.
-        bar.set_postfix_str(lanes.running_loss(), refresh=False)
-      for lane, course in running:
-        if course.step % course.epoch_steps == 0:
-          lanes.check_finite(lane, clips)
-          lanes.end_epoch(lane)
+      side.step()
+      progress.advance(side, [training.job for _, training in running])
 
 
-def _next_course(lanes, lane, waiting, clips, bar, finish) -> None:
-  """Ends the course of a lane if it is done, and begins the next that is not."""
-  while True:
-    course = lanes.courses[lane]
-    if course is not None:
-      if not course.is_done:
-        return
-      state = lanes.pick(lane)
-      lanes.end_course(lane)
-      finish(course, state)
-    if not waiting:
-      return
-    lanes.begin(lane, waiting.popleft())
-    lanes.check_finite(lane, clips)
-    bar.total -= lanes.courses[lane].step
+class _Progress:
+  """A bar over the steps of all jobs, with the loss beside it now and then."""
 
+  def __init__(self, config: ConfigDict, jobs: Sequence[Job]):
+    self.total = sum(Schedule(config, job.fold, job.seed).steps for job in jobs)
+    self.bar = tqdm(total=self.total, unit="step", miniters=1, disable=not is_main())
+    self._drawn = -REDRAW_SECONDS
 
-def predict(
-  config: ConfigDict, network: Network, state: TrainState, inputs: Inputs, fold: Fold
-) -> np.ndarray:
-  """Logits (N, 12) of the fold's N test clips, from the heads that decide."""
-  weights = (state.params, state.frozen, state.rest)
-  rotations = network.rotate(*weights)
-  batch_size = even_batch(config.train.batch_size, network.mesh)
-  batches = sequential_batches(np.flatnonzero(fold.test), batch_size)
-  parts = []
-  for numbers, count in tqdm(
-    list(batches), desc=f"testing on {fold.name}", delay=3, leave=False
-  ):
-    logits = network.eval_step(*weights, rotations, inputs.take(numbers))
-    parts.append(np.asarray(logits)[:, :count])
-  logits = np.concatenate(parts, axis=1)
-  if config.decide_by == "both" or len(logits) == 1:  # A baseline has one head.
-    return logits.mean(0)
-  return logits[("flow", "magnified").index(config.decide_by)]
+  def skip(self, steps: int) -> None:
+    """Counts steps that an earlier process made."""
+    self.total -= steps
+    self.bar.total = self.total
+
+  def advance(self, side: SideBySide, jobs: Sequence[Job]) -> None:
+    """Counts one step of each job."""
+    now = time.monotonic()
+    if is_main() and now - self._drawn >= REDRAW_SECONDS and side.running():
+      self._drawn = now
+      self.bar.set_description(", ".join(map(str, jobs[:2])), refresh=False)
+      self.bar.set_postfix_str(side.running_loss(), refresh=False)
+    self.bar.update(len(jobs))

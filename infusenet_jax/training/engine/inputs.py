@@ -8,7 +8,7 @@ from typing import Any
 import grain
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -22,6 +22,7 @@ from infusenet_jax.runtime.devices import (
 )
 from infusenet_jax.training.engine.config import sees_frames
 from infusenet_jax.training.engine.network import Network
+from infusenet_jax.training.engine.schedule import sequential_batches
 from infusenet_jax.training.engine.steps import Batch, TrainState
 
 _log = logging.getLogger(__name__)
@@ -86,32 +87,37 @@ class Streamed:
     return iter(grain.MapDataset.range(start, stop).map(read).to_iter_dataset(threads))
 
   def join(self, drawn: Sequence[Any]) -> Batch:
-    own, split = self._own_rows(), over_folds_and_batch(self.mesh)
-    rows = {name: (a.shape[1:], a.dtype) for name, a in self.arrays.items()}
+    read = next(batch for batch in drawn if batch is not None)
+    own_folds, _ = _own_part(self._split, (len(drawn), self.batch_size))
     batch = {}
-    for name, (shape, dtype) in (rows | {"weights": ((), np.float32)}).items():
-
-      def part(index, name=name, shape=shape, dtype=dtype):
-        first, last, _ = index[1].indices(self.batch_size)
-        fold = drawn[index[0].start or 0]
-        if fold is None:
-          return np.zeros((1, last - first, *shape), dtype)
-        return fold[name][None, first - own.start : last - own.start]
-
-      whole = (len(drawn), self.batch_size, *shape)
-      batch[name] = jax.make_array_from_callback(whole, split, part)
+    for name, rows in read.items():
+      parts = [np.zeros_like(rows) if b is None else b[name] for b in drawn[own_folds]]
+      whole = (len(drawn), self.batch_size, *rows.shape[1:])
+      batch[name] = jax.make_array_from_process_local_data(
+        self._split, np.stack(parts), whole
+      )
     return batch
+
+  @property
+  def _split(self) -> NamedSharding:
+    return over_folds_and_batch(self.mesh)
 
   def _own_rows(self) -> slice:
     """The part of a fold's batch that lies on this process's devices."""
-    here = jax.process_index()
-    columns = [
-      column
-      for (_, column), device in np.ndenumerate(self.mesh.devices)
-      if device.process_index == here
-    ]
-    each = self.batch_size // self.mesh.shape["data"]
-    return slice(min(columns) * each, (max(columns) + 1) * each)
+    _, rows = _own_part(self._split, (self.mesh.shape["fold"], self.batch_size))
+    return rows
+
+
+def _own_part(split: NamedSharding, shape: tuple[int, ...]) -> tuple[slice, ...]:
+  """What of an array of `shape` lies on this process's devices: one slice an axis."""
+  parts = [
+    [axis.indices(size)[:2] for axis, size in zip(index, shape, strict=True)]
+    for index in split.addressable_devices_indices_map(shape).values()
+  ]
+  return tuple(
+    slice(min(first for first, _ in axis), max(last for _, last in axis))
+    for axis in zip(*parts, strict=True)
+  )
 
 
 Inputs = Resident | Streamed
@@ -176,47 +182,15 @@ def put_batch(arrays: dict[str, np.ndarray], mesh: Mesh) -> Batch:
   }
 
 
-def epoch_batches(
-  clips: np.ndarray, batch_size: int, seed: Sequence[int]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """One epoch over the clip numbers `clips` (N,) in an order drawn from `seed`.
-
-  Yields (numbers (batch_size,), weights (batch_size,)). The last batch is filled up
-  with other clips of the epoch at weight 0: they add nothing to the loss, and batch
-  statistics are always over `batch_size` real clips. The order depends on `seed`
-  alone, so a resumed run needs no iterator state.
-  """
-  order = np.random.default_rng(seed).permutation(clips)
-  for start in range(0, len(order), batch_size):
-    numbers = order[start : start + batch_size]
-    weights = np.zeros(batch_size, np.float32)
-    weights[: len(numbers)] = 1
-    yield np.resize(np.concatenate([numbers, order]), batch_size), weights
-
-
-def sequential_batches(
-  clips: np.ndarray, batch_size: int
-) -> Iterator[tuple[np.ndarray, int]]:
-  """Clip numbers in order, for evaluation: (numbers (batch_size,), how many count).
-
-  The last batch repeats its last clip, which leaves a minimum and maximum over the
-  batch (the published gate) as they are.
-  """
-  for start in range(0, len(clips), batch_size):
-    numbers = clips[start : start + batch_size]
-    yield np.pad(numbers, (0, batch_size - len(numbers)), mode="edge"), len(numbers)
-
-
 def input_arrays(
   config: ConfigDict, network: Network, state: TrainState, clips: Clips
 ) -> dict[str, np.ndarray]:
   """What the model sees of each clip, with a frozen magnifier's part computed once."""
   arrays = {"flow": clips.flow, "labels": clips.labels}
   if sees_frames(config):
-    weights = (state.params, state.frozen, state.rest)
     arrays |= magnifier_arrays(
       clips,
-      lambda frames: network.magnify(*weights, frames),
+      lambda frames: network.magnify(state.weights, frames),
       network.mesh,
       batch_size=even_batch(config.train.batch_size, network.mesh),
       frozen_magnifier=not config.train.magnifier,

@@ -1,7 +1,7 @@
 """From a config to a model and the compiled steps that all folds and seeds share."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,32 +18,45 @@ from infusenet_jax.clips.records import FRAMES
 from infusenet_jax.models import weights
 from infusenet_jax.models.baselines import BASELINES
 from infusenet_jax.models.branches import BRANCHES
+from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.runtime.devices import over_folds_and_batch
 from infusenet_jax.training.engine import optim, steps
 from infusenet_jax.training.engine.config import (
   FLOW_ONLY,
   compute_dtype,
-  infuses,
   magnified_input,
   sees_frames,
 )
-from infusenet_jax.training.engine.steps import Batch, TrainState
+from infusenet_jax.training.engine.steps import Batch, TrainState, Weights
 
 
 @dataclass(frozen=True)
 class Network:
-  """Structure, optimiser and compiled steps; the state is kept apart from it."""
+  """Structure, optimiser and compiled steps; the state is kept apart from it.
+
+  Attributes:
+    graph: structure of the `Classifier`.
+    head_names: of its heads.
+    optimizer, mesh: what its steps were built with.
+    draw: (key) -> weights drawn at random.
+    train_step: (states, batches) -> states, of all folds side by side.
+    stack: access to the states of one fold among those side by side.
+    magnify: (weights, frames) -> what a frozen magnifier contributes.
+    rotate: (weights) -> the infusions' rotations.
+    eval_step: (weights, rotations, batch) -> logits (heads, B, 12).
+  """
 
   graph: nnx.GraphDef
+  head_names: tuple[str, ...]
   optimizer: optax.GradientTransformation
   mesh: Mesh
-  draw: Callable[[jax.Array], tuple[nnx.State, nnx.State, nnx.State]]
+  draw: Callable[[jax.Array], Weights]
   train_step: Callable[[TrainState, Batch], TrainState]
-  slots: steps.Slots
-  magnify: Callable[..., jax.Array]
-  rotate: Callable[..., Any]
-  eval_step: Callable[..., jax.Array]
+  stack: steps.Stack
+  magnify: Callable[[Weights, Batch], jax.Array]
+  rotate: Callable[[Weights], Any]
+  eval_step: Callable[[Weights, Any, Batch], jax.Array]
 
 
 def build_network(config: ConfigDict, mesh: Mesh) -> Network:
@@ -54,6 +67,7 @@ def build_network(config: ConfigDict, mesh: Mesh) -> Network:
   optimizer = optim.make_optimizer(config.train.learning_rate, config.train.l2)
   return Network(
     graph=graph,
+    head_names=model.head_names,
     optimizer=optimizer,
     mesh=mesh,
     # Compiled, since hundreds of small draws one by one take far longer.
@@ -66,12 +80,13 @@ def build_network(config: ConfigDict, mesh: Mesh) -> Network:
       graph,
       optimizer,
       mesh,
+      steps.heads_bce,
       mirror=config.train.mirror,
       cosine_epochs=config.train.epochs if config.train.schedule == "cosine" else None,
     ),
-    slots=steps.make_slots(mesh),
+    stack=steps.make_stack(mesh),
     magnify=steps.make_magnify(graph, mesh),
-    rotate=steps.make_rotate(graph, mesh) if infuses(config) else lambda *_: None,
+    rotate=steps.make_rotate(graph, mesh),
     eval_step=steps.make_eval_step(graph, mesh),
   )
 
@@ -88,16 +103,30 @@ def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState
     weights.load_resnet(model, fields.resnet_weights)
   if sees_frames(config) and fields.magnifier_weights:
     weights.load_magnifier(model.magnifier, fields.magnifier_weights)
-  _, params, frozen, rest = steps.split_model(model, config.train.magnifier)
-  return steps.new_state(params, frozen, rest, network.optimizer, network.mesh)
+  _, *drawn = steps.split_model(model, config.train.magnifier)
+  return steps.new_state(tuple(drawn), network.optimizer, network.mesh)
+
+
+def decide(heads: Sequence[Any], names: Sequence[str], by: str) -> Any:
+  """The logits that decide: those of the head `by`, else the mean of all heads.
+
+  A network decides by all that it has where it has no head of that name: "both", or a
+  network with a single head.
+
+  Args:
+    heads: logits, one array for each of `names`.
+    names: of the heads.
+    by: `config.decide_by`.
+  """
+  return heads[names.index(by)] if by in names else sum(heads) / len(heads)
 
 
 def seconds_per_step(config: ConfigDict, network: Network) -> float:
   """Compiles the train step and times it, on weights and a batch of zeros."""
   shapes = (jax.eval_shape(network.draw, jax.random.key(0)), batch_shapes(config))
   weights, batch = jax.tree.map(_zeros, shapes)
-  state = steps.new_state(*weights, network.optimizer, network.mesh)
-  states = network.slots.fill(state)
+  state = steps.new_state(weights, network.optimizer, network.mesh)
+  states = network.stack.fill(state)
   split = over_folds_and_batch(network.mesh)
   folds = network.mesh.shape["fold"]
   batch = {
@@ -137,7 +166,7 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
   }
 
 
-def _create_model(config: ConfigDict, rngs: nnx.Rngs) -> nnx.Module:
+def _create_model(config: ConfigDict, rngs: nnx.Rngs) -> Classifier:
   fields, name = config.model, config.model.name
   if name in BASELINES and name != "resnet18":
     return BASELINES[name](len(AUS), rngs=rngs)

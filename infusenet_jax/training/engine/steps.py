@@ -10,6 +10,7 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
 from infusenet_jax.clips.records import FRAMES
+from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.runtime.devices import (
   over_batch,
   over_folds,
@@ -19,6 +20,10 @@ from infusenet_jax.runtime.devices import (
 from infusenet_jax.training.engine import optim
 
 Batch = dict[str, jax.Array]
+# Trained parameters, frozen parameters, batch statistics and the like.
+Weights = tuple[nnx.State, nnx.State, nnx.State]
+# From a network that is ready to train and a batch to a number; see `heads_bce`.
+Loss = Callable[[Classifier, Batch], jax.Array]
 
 
 class TrainState(NamedTuple):
@@ -47,6 +52,11 @@ class TrainState(NamedTuple):
   loss_sum: jax.Array
   failed_step: jax.Array
 
+  @property
+  def weights(self) -> Weights:
+    """All that a prediction needs: parameters, trained and frozen, and the rest."""
+    return self.params, self.frozen, self.rest
+
 
 def split_model(
   model: nnx.Module, train_magnifier: bool
@@ -59,14 +69,10 @@ def split_model(
 
 
 def new_state(
-  params: nnx.State,
-  frozen: nnx.State,
-  rest: nnx.State,
-  optimizer: optax.GradientTransformation,
-  mesh: Mesh,
+  weights: Weights, optimizer: optax.GradientTransformation, mesh: Mesh
 ) -> TrainState:
   """The state before the first step, a copy of its own on every device of `mesh`."""
-  params, frozen, rest = jax.tree.map(jnp.copy, (params, frozen, rest))
+  params, frozen, rest = jax.tree.map(jnp.copy, weights)
   state = TrainState(
     params,
     frozen,
@@ -85,6 +91,7 @@ def make_train_step(
   graph: nnx.GraphDef,
   optimizer: optax.GradientTransformation,
   mesh: Mesh,
+  loss: Loss,
   *,
   mirror: bool = False,
   cosine_epochs: int | None = None,
@@ -96,8 +103,9 @@ def make_train_step(
   the model sees: `latents` (F, B, H/4, W/4, 64), say, or the uint8 frames. A fold
   whose weights are all 0 sits the step out.
 
-  `mirror` mirrors faces at random; with `cosine_epochs` the learning rate falls to 0
-  over so many epochs.
+  `loss` is what falls: another task than finding AUs brings another one. `mirror`
+  mirrors faces at random; with `cosine_epochs` the learning rate falls to 0 over so
+  many epochs.
   """
 
   def update(state: TrainState, batch: Batch) -> TrainState:
@@ -108,20 +116,16 @@ def make_train_step(
     def loss_of(params):
       model = nnx.merge(graph, params, state.frozen, state.rest, copy=True)
       model.train()
-      loss = sum(
-        masked_bce(logits, batch["labels"], batch["weights"])
-        for logits in classify(model, batch)
-      )
-      return loss, nnx.split(model, nnx.Param, ...)[2]
+      return loss(model, batch), nnx.split(model, nnx.Param, ...)[2]
 
-    (loss, rest), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    (value, rest), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     if cosine_epochs:
       rate = optim.cosine(state.step, cosine_epochs * state.epoch_steps)
       updates = optax.tree.scale(rate, updates)
     params = optax.apply_updates(state.params, updates)
     takes_part = jnp.any(batch["weights"] > 0)
-    finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
+    finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))
     fails = takes_part & ~finite & (state.failed_step < 0)
     sound = takes_part & finite & (state.failed_step < 0)
     begins = state.step % state.epoch_steps == 0
@@ -138,7 +142,7 @@ def make_train_step(
       epoch_steps=state.epoch_steps,
       seed=state.seed,
       loss_sum=jnp.where(
-        takes_part, jnp.where(begins, 0, state.loss_sum) + loss, state.loss_sum
+        takes_part, jnp.where(begins, 0, state.loss_sum) + value, state.loss_sum
       ),
       failed_step=jnp.where(fails, state.step, state.failed_step),
     )
@@ -162,13 +166,13 @@ def make_train_step(
   )
 
 
-class Slots(NamedTuple):
-  """Compiled access to the states of F folds, (F, ...) in every leaf.
+class Stack(NamedTuple):
+  """Compiled access to the states of F folds side by side, (F, ...) in every leaf.
 
   Attributes:
-    fill: (state) -> states: one fold's state in all slots.
-    put: (states, slot, state) -> states: one fold's state in a slot; donates `states`.
-    pick: (states, slot) -> state, on all devices.
+    fill: (state) -> states: one fold's state in all places.
+    put: (states, place, state) -> states: a fold's state in a place; donates `states`.
+    pick: (states, place) -> state, on all devices.
     progress: (states) -> (loss_sum (F,), failed_step (F,)), on all devices.
   """
 
@@ -178,27 +182,27 @@ class Slots(NamedTuple):
   progress: Callable[[TrainState], tuple[jax.Array, jax.Array]]
 
 
-def make_slots(mesh: Mesh) -> Slots:
-  """Compiles the access to as many slots as `mesh` has folds side by side."""
+def make_stack(mesh: Mesh) -> Stack:
+  """Compiles the access to as many states as `mesh` has folds side by side."""
   count, split, whole = mesh.shape["fold"], over_folds(mesh), replicated(mesh)
 
   def fill(state):
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), state)
 
-  def put(states, slot, state):
+  def put(states, place, state):
     def chosen(old, new):
-      here = jnp.arange(count) == slot
+      here = jnp.arange(count) == place
       return jnp.where(here.reshape(-1, *[1] * new.ndim), new, old)
 
     return jax.tree.map(chosen, states, state)
 
-  return Slots(
+  return Stack(
     fill=jax.jit(fill, in_shardings=whole, out_shardings=split),
     put=jax.jit(
       put, in_shardings=(split, None, whole), out_shardings=split, donate_argnums=0
     ),
     pick=jax.jit(
-      lambda states, slot: jax.tree.map(lambda x: x[slot], states),
+      lambda states, place: jax.tree.map(lambda x: x[place], states),
       in_shardings=(split, None),
       out_shardings=whole,
     ),
@@ -210,54 +214,60 @@ def make_slots(mesh: Mesh) -> Slots:
   )
 
 
-def make_rotate(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., Any]:
-  """Compiles (params, frozen, rest) -> the orthogonal matrices of the infusions."""
+def make_rotate(graph: nnx.GraphDef, mesh: Mesh) -> Callable[[Weights], Any]:
+  """Compiles (weights) -> the orthogonal matrices of the infusions."""
 
-  def rotate(params, frozen, rest):
-    return nnx.merge(graph, params, frozen, rest).rotations()
+  def rotate(weights):
+    return nnx.merge(graph, *weights).rotations()
 
   whole = replicated(mesh)
   return jax.jit(rotate, in_shardings=whole, out_shardings=whole)
 
 
 def make_eval_step(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
-  """Compiles (params, frozen, rest, rotations, batch) -> logits (2, B, 12), float32."""
+  """Compiles (weights, rotations, batch) -> logits (heads, B, 12), float32."""
 
-  def step(params, frozen, rest, rotations, batch):
-    model = nnx.merge(graph, params, frozen, rest)
+  def step(weights, rotations, batch):
+    model = nnx.merge(graph, *weights)
     model.eval()
-    return jnp.stack(classify(model, batch, rotations)).astype(jnp.float32)
+    return jnp.stack(logits(model, batch, rotations)).astype(jnp.float32)
 
   whole, split = replicated(mesh), over_batch(mesh)
-  in_shardings = (whole, whole, whole, whole, split)
-  return jax.jit(step, in_shardings=in_shardings, out_shardings=whole)
+  return jax.jit(step, in_shardings=(whole, whole, split), out_shardings=whole)
 
 
 def make_magnify(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
-  """Compiles (params, frozen, rest, frames) -> what a frozen magnifier contributes."""
+  """Compiles (weights, frames) -> what a frozen magnifier contributes."""
 
-  def step(params, frozen, rest, frames):
-    model = nnx.merge(graph, params, frozen, rest)
-    return model.magnified_latents(*(scale_frame(frames[name]) for name in FRAMES))
+  def step(weights, frames):
+    return magnified_latents(nnx.merge(graph, *weights), frames)
 
   whole, split = replicated(mesh), over_batch(mesh)
-  return jax.jit(step, in_shardings=(whole, whole, whole, split), out_shardings=whole)
+  return jax.jit(step, in_shardings=(whole, split), out_shardings=whole)
 
 
-def classify(model: Any, batch: Batch, rotations: Any = None) -> tuple[jax.Array, ...]:
-  """The logits (B, 12) of all heads, from what the batch holds besides the flow.
+def heads_bce(model: Classifier, batch: Batch) -> jax.Array:
+  """The loss of CD6ME: binary cross-entropy of every head, summed."""
+  return sum(
+    masked_bce(head, batch["labels"], batch["weights"]) for head in logits(model, batch)
+  )
 
-  Those are the `latents` that a frozen magnifier contributed, or the frames; a batch of
-  flow alone is for the models that see nothing else.
-  """
+
+def logits(
+  model: Classifier, batch: Batch, rotations: Any = None
+) -> tuple[jax.Array, ...]:
+  """The logits (B, 12) of all heads on a batch as `make_train_step` describes it."""
   flow = batch["flow"].astype(jnp.float32)
-  given = {} if rotations is None else {"rotations": rotations}
+  return model.heads(flow, magnified_latents(model, batch), rotations=rotations)
+
+
+def magnified_latents(model: Classifier, batch: Batch) -> jax.Array | None:
+  """What the magnified branch sees: kept for each clip, or made of the frames here."""
+  if model.magnified is None:
+    return None
   if "latents" in batch:
-    return model.classify(flow, batch["latents"], **given)
-  if "onset" not in batch:
-    return (model(flow),)
-  frames = (scale_frame(batch[name]) for name in FRAMES)
-  return model(flow, *frames, **given)
+    return batch["latents"]
+  return model.magnified_latents(*(scale_frame(batch[name]) for name in FRAMES))
 
 
 def scale_frame(frame: jax.Array) -> jax.Array:

@@ -3,8 +3,10 @@
 import jax
 import pytest
 
-from infusenet_jax.training import run as train
-from tests.conftest import make_clips
+from infusenet_jax.evaluate.predictions import write_predictions
+from infusenet_jax.runtime.devices import device_mesh
+from infusenet_jax.training import run
+from infusenet_jax.training.engine.network import build_network
 
 pytestmark = pytest.mark.slow
 
@@ -28,26 +30,21 @@ def compiled():
 
 
 def test_nothing_is_compiled_after_the_first_fold(
-  tiny_config, compiled, monkeypatch, tmp_path
+  tiny_config, clips, compiled, monkeypatch, tmp_path
 ):
-  clips = make_clips()
-  monkeypatch.setattr(train, "records_folder", lambda config: None)
-  monkeypatch.setattr(train, "make_records", lambda config: None)
-  monkeypatch.setattr(train, "load_clips", lambda folder, size: clips)
-  monkeypatch.setattr(train, "records_identity", lambda folder: {"casme2": "a"})
   tiny_config.folds = "all"
   tiny_config.seeds = (45, 46)
   tiny_config.model.magnifier_weights = "pretrained"  # All seeds share a frozen one.
   tiny_config.train.epochs = 1
-  at_first_fold = []
-  save = train.save_predictions
+  at_end_of_fold = []
 
-  def save_and_note(*arguments) -> None:
-    save(*arguments)
-    at_first_fold.append(len(compiled))
+  def write_and_note(*arguments) -> None:
+    write_predictions(*arguments)
+    at_end_of_fold.append(len(compiled))
 
-  monkeypatch.setattr(train, "save_predictions", save_and_note)
-  train.train_and_evaluate(tiny_config, tmp_path)
-  assert len(at_first_fold) == 12
-  before, after = compiled[: at_first_fold[0]], compiled[at_first_fold[0] :]
+  monkeypatch.setattr(run, "write_predictions", write_and_note)
+  network = build_network(tiny_config, device_mesh(tiny_config.train.batch_size))
+  run.train(tiny_config, network, clips, tmp_path)
+  assert len(at_end_of_fold) == 12
+  before, after = compiled[: at_end_of_fold[0]], compiled[at_end_of_fold[0] :]
   assert before and not set(after) - DRAWING

@@ -17,18 +17,17 @@ def shapes(config, network):
   batch = batch_shapes(config)
   weights = jax.eval_shape(network.draw, jax.random.key(0))
   state = jax.eval_shape(
-    lambda weights: steps.new_state(*weights, network.optimizer, network.mesh), weights
+    lambda weights: steps.new_state(weights, network.optimizer, network.mesh), weights
   )
-  states = jax.eval_shape(network.slots.fill, state)
+  states = jax.eval_shape(network.stack.fill, state)
   folds = network.mesh.shape["fold"]
   batches = {
     name: jax.ShapeDtypeStruct((folds, *like.shape), like.dtype)
     for name, like in batch.items()
   }
-  weights = (state.params, state.frozen, state.rest)
-  rotations = jax.eval_shape(network.rotate, *weights)
+  rotations = jax.eval_shape(network.rotate, state.weights)
   seen = {name: like for name, like in batch.items() if name != "weights"}
-  return (states, batches), (*weights, rotations, seen)
+  return (states, batches), (state.weights, rotations, seen)
 
 
 @pytest.mark.parametrize(

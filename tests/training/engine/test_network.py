@@ -37,13 +37,13 @@ def test_every_model_sees_the_batches_that_are_made_for_it(config):
   network = build_network(config, mesh)
   weights = jax.eval_shape(network.draw, jax.random.key(0))
   batch = batch_shapes(config)
-  logits = jax.eval_shape(network.eval_step, *weights, None, batch)
+  logits = jax.eval_shape(network.eval_step, weights, None, batch)
   heads = 2 if config.model.name == "infusenet" else 1
   assert logits.shape == (heads, config.train.batch_size, 12)
   if sees_frames(config):
     config.train.magnifier = True
     frames = {name: batch_shapes(config)[name] for name in FRAMES}
-    latents = jax.eval_shape(network.magnify, *weights, frames)
+    latents = jax.eval_shape(network.magnify, weights, frames)
     expected = batch["latents"]
     assert (latents.shape, latents.dtype) == (expected.shape, expected.dtype)
 
@@ -55,13 +55,12 @@ def test_cached_and_fresh_inputs_give_the_same_logits(tiny_config):
   config.model.magnifier_weights = "pretrained"
   network = build_network(config, device_mesh(config.train.batch_size))
   state = initial_state(config, network, 0)
-  weights = (state.params, state.frozen, state.rest)
   clips = make_clips(config.train.batch_size)
   logits = []
   for frozen in (True, False):
     arrays = magnifier_arrays(
       clips,
-      lambda frames: network.magnify(*weights, frames),
+      lambda frames: network.magnify(state.weights, frames),
       network.mesh,
       batch_size=config.train.batch_size,
       frozen_magnifier=frozen,
@@ -74,8 +73,8 @@ def test_cached_and_fresh_inputs_give_the_same_logits(tiny_config):
     }
     assert {k: (x.shape, x.dtype) for k, x in arrays.items()} == expected
     batch = arrays | {"flow": clips.flow, "labels": clips.labels}
-    rotations = network.rotate(*weights)
-    logits.append(np.asarray(network.eval_step(*weights, rotations, batch)))
+    rotations = network.rotate(state.weights)
+    logits.append(np.asarray(network.eval_step(state.weights, rotations, batch)))
   np.testing.assert_allclose(*logits, atol=1e-5)
 
 

@@ -72,7 +72,7 @@ def params_after(config, steps: int, *, seed: int = 0, epoch_steps: int = 2):
   state = initial_state(config, network, 0)._replace(
     seed=jnp.uint32(seed), epoch_steps=jnp.int32(epoch_steps)
   )
-  states, seen = network.slots.fill(state), []
+  states, seen = network.stack.fill(state), []
   for number in range(steps):
     states = network.train_step(states, random_batch(config, number))
     seen.append(np.concatenate([np.ravel(x) for x in jax.tree.leaves(states.params)]))

@@ -41,7 +41,7 @@ def network_and_state(tiny_config):
   tiny_config.train.update({"schedule": "constant", "mirror": False})
   mesh = device_mesh(tiny_config.train.batch_size)
   network = build_network(tiny_config, mesh)
-  return network, network.slots.fill(initial_state(tiny_config, network, 0))
+  return network, network.stack.fill(initial_state(tiny_config, network, 0))
 
 
 def test_training_lowers_the_loss_and_leaves_the_magnifier(
@@ -95,7 +95,7 @@ def test_a_trained_magnifier_is_among_the_trained_parameters(tiny_config):
   network = build_network(tiny_config, device_mesh(tiny_config.train.batch_size))
   state = initial_state(tiny_config, network, 0)
   assert not jax.tree.leaves(state.frozen)
-  model = nnx.merge(network.graph, state.params, state.frozen, state.rest)
+  model = nnx.merge(network.graph, *state.weights)
   assert jax.tree.leaves(split_model(model, False)[2])
 
 
@@ -111,14 +111,14 @@ config = quickstart.get_config()
 config.image_size, config.model.width, config.train.batch_size = 32, 4, 16
 config.model.magnifier_weights = ""
 network = build_network(config, device_mesh(16, fold=folds))
-states = network.slots.fill(initial_state(config, network, 0))
-for slot in range(folds):  # Every fold from weights of its own.
-  states = network.slots.put(states, slot, initial_state(config, network, slot))
+states = network.stack.fill(initial_state(config, network, 0))
+for place in range(folds):  # Every fold from weights of its own.
+  states = network.stack.put(states, place, initial_state(config, network, place))
 losses = []
 for step in range(3):
   states = network.train_step(states, random_batch(config, step, folds))
   losses.append(np.asarray(states.loss_sum).tolist())
-picked = network.slots.pick(states, folds - 1)
+picked = network.stack.pick(states, folds - 1)
 leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(picked.params)]
 norm = float(sum(np.square(leaf).sum() for leaf in leaves))
 print(json.dumps({"losses": losses, "norm": norm}))

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from infusenet_jax.models.magnified import MAGNIFIED, MagnifiedInput
-from infusenet_jax.models.magnifier import Magnifier
+from infusenet_jax.models.magnifier import MAGNIFIED, MagnifiedInput, Magnifier
 
 see = nnx.jit(
   lambda magnifier, sees, *frames: sees(magnifier, *frames), static_argnums=1

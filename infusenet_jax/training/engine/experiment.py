@@ -1,0 +1,105 @@
+"""What the folds and seeds of a run share, and what a trained fold predicts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from infusenet_jax.clips.records import Clips
+from infusenet_jax.evaluate.predictions import Predictions
+from infusenet_jax.evaluate.protocol import Fold
+from infusenet_jax.runtime.checkpoint import Checkpoints
+from infusenet_jax.runtime.devices import even_batch
+from infusenet_jax.runtime.workdir import fold_folder
+from infusenet_jax.training.engine.inputs import Inputs, input_arrays, make_inputs
+from infusenet_jax.training.engine.network import Network, decide, initial_state
+from infusenet_jax.training.engine.schedule import sequential_batches
+from infusenet_jax.training.engine.steps import TrainState
+
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Job:
+  """One fold to be trained with one seed, and the folder that is its own."""
+
+  fold: Fold
+  seed: int
+  folder: Path
+
+  def __str__(self) -> str:
+    return f"seed {self.seed}, leaving out {self.fold.name}"
+
+  def open_checkpoints(self) -> Checkpoints:
+    """Those in its folder, which refuse another fold's or seed's."""
+    whose = {"fold": self.fold.name, "seed": self.seed}
+    return Checkpoints(self.folder / CHECKPOINTS, whose=whose)
+
+
+def make_job(workdir: Path, seed: int, fold: Fold) -> Job:
+  """The job of one fold and seed of the run in `workdir`."""
+  return Job(fold, seed, fold_folder(workdir, seed, fold.name))
+
+
+@dataclass(frozen=True)
+class Experiment:
+  """A network and the clips that it is trained and tested on, built once.
+
+  Attributes:
+    config: of the run.
+    network: compiled on first use.
+    clips: decoded; folds are masks over them.
+    inputs: what the network sees of each clip, on the devices where it fits.
+  """
+
+  config: ConfigDict
+  network: Network
+  clips: Clips
+  inputs: Inputs
+
+  def initial_state(self, seed: int) -> TrainState:
+    """The state of a fold before its first step."""
+    return initial_state(self.config, self.network, seed)
+
+  def predict(self, state: TrainState, fold: Fold) -> np.ndarray:
+    """Logits (N, 12) of the fold's N test clips, from the heads that decide."""
+    rotations = self.network.rotate(state.weights)
+    batch_size = even_batch(self.config.train.batch_size, self.network.mesh)
+    batches = sequential_batches(np.flatnonzero(fold.test), batch_size)
+    parts = []
+    for numbers, count in tqdm(
+      list(batches), desc=f"testing on {fold.name}", delay=3, leave=False
+    ):
+      batch = self.inputs.take(numbers)
+      logits = self.network.eval_step(state.weights, rotations, batch)
+      parts.append(np.asarray(logits)[:, :count])
+    heads = np.concatenate(parts, axis=1)
+    return decide(heads, self.network.head_names, self.config.decide_by)
+
+  def predictions(self, job: Job, state: TrainState) -> Predictions:
+    """What a trained fold says of its test clips, ready to be scored or written."""
+    clips, test = self.clips, job.fold.test
+    logits = self.predict(state, job.fold)
+    return Predictions(
+      database=clips.database[test],
+      subject=clips.subject[test],
+      clip=clips.clip[test],
+      fold=np.full(len(logits), job.fold.name),
+      seed=np.full(len(logits), job.seed),
+      logits=logits,
+      labels=clips.labels[test],
+      simulated=clips.simulated,
+    )
+
+
+def make_experiment(config: ConfigDict, network: Network, clips: Clips) -> Experiment:
+  """Puts what the network sees of the clips on the devices.
+
+  What a frozen magnifier contributes is computed here, once for all folds and seeds.
+  """
+  state = initial_state(config, network, config.seeds[0])
+  arrays = input_arrays(config, network, state, clips)
+  inputs = make_inputs(arrays, config.train.batch_size, network.mesh)
+  return Experiment(config, network, clips, inputs)

@@ -1,0 +1,54 @@
+"""Runs on clips of noise; a network is compiled once for all tests that need it."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from infusenet_jax.clips.records import Clips
+from infusenet_jax.training import run
+from infusenet_jax.training.engine.network import Network, build_network
+from infusenet_jax.training.results import Results
+from infusenet_jax.training.run import Records, train_and_evaluate
+from tests.conftest import make_clips
+
+# What a network is built from; `train.checkpoint_epochs` is not in it.
+FIELDS = ("model", "train", "image_size", "dtype")
+
+
+@functools.cache
+def _network(text: str, mesh: Mesh) -> Network:
+  return build_network(ConfigDict(json.loads(text)), mesh)
+
+
+def compiled_network(config: ConfigDict, mesh: Mesh) -> Network:
+  """`build_network`, which builds a network again only where something differs."""
+  fields = {name: config.to_dict()[name] for name in FIELDS}
+  fields["train"].pop("checkpoint_epochs")
+  return _network(json.dumps(fields, sort_keys=True), mesh)
+
+
+@pytest.fixture(autouse=True)
+def networks_compiled_once(monkeypatch) -> None:
+  monkeypatch.setattr(run, "build_network", compiled_network)
+  monkeypatch.setattr(run, "seconds_per_step", lambda *_: 1.0)  # It makes two steps.
+
+
+@pytest.fixture
+def clips() -> Clips:
+  return make_clips()
+
+
+@pytest.fixture
+def train(clips) -> Callable[[ConfigDict, Path], Results]:
+  """`train_and_evaluate` on `clips`."""
+  records = Records(clips, {"casme2": "a"})
+
+  def start(config: ConfigDict, workdir: Path) -> Results:
+    return train_and_evaluate(config, workdir, lambda _: records)
+
+  return start
