@@ -6,7 +6,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import baselines
-from infusenet_jax.clips.records import load_clips, prepared_databases
+from infusenet_jax.clips.prepared import prepared_databases
+from infusenet_jax.clips.records import load_clips
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.run import train_and_evaluate
 

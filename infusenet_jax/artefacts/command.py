@@ -31,7 +31,8 @@ from infusenet_jax.artefacts.runs import Look, Run
 from infusenet_jax.artefacts.scores import Part, summarise
 from infusenet_jax.artefacts.tables import write_study
 from infusenet_jax.artefacts.truth import read_truth
-from infusenet_jax.clips.records import Clips, load_clips, records_identity
+from infusenet_jax.clips.prepared import records_identity
+from infusenet_jax.clips.records import Clips, load_clips
 from infusenet_jax.evaluate.predictions import read_predictions, write_predictions
 from infusenet_jax.runtime.devices import keep_compiled
 from infusenet_jax.runtime.errors import UserError

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from infusenet_jax.artefacts.truth import face, share_inside
 from infusenet_jax.clips.labels import AUS
-from infusenet_jax.clips.records import Clips, prepared_databases
+from infusenet_jax.clips.prepared import prepared_databases
+from infusenet_jax.clips.records import Clips
 from infusenet_jax.clips.schema import GRID
 from infusenet_jax.evaluate.predictions import Predictions, concatenate
 from infusenet_jax.evaluate.protocol import folds

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from infusenet_jax.clips.records import Clips, prepared_databases
+from infusenet_jax.clips.prepared import prepared_databases
+from infusenet_jax.clips.records import Clips
 from infusenet_jax.clips.schema import GRID, TRUTH
 from infusenet_jax.runtime.errors import UserError
 

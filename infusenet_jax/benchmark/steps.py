@@ -16,7 +16,7 @@ from infusenet_jax.benchmark.roofline import (
   compile_step,
   measure,
 )
-from infusenet_jax.clips.records import FRAMES
+from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine.config import sees_frames

@@ -1,20 +1,26 @@
-"""Prepared TFDS records -> arrays in memory -> batches of static shape."""
+"""Prepared TFDS records -> arrays in memory."""
 
-import json
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import grain
 import numpy as np
+from array_record.python.array_record_module import ArrayRecordReader
 from tqdm import tqdm
 
 from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.prepared import (
+  INFO,
+  damaged,
+  prepared_databases,
+  read_metadata,
+  shard_lengths,
+)
+from infusenet_jax.clips.schema import FRAMES, NAMES
 from infusenet_jax.runtime.errors import UserError
-
-FRAMES = ("onset", "apex", "window_apex")
-_NAMES = ("database", "subject", "clip")
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Clips:
     flow_range: (N, 2, 3) float32: what 0 and 1 of each channel are, in pixels of the
       records.
     onset, apex, window_apex: (N, H, W, 3) uint8 RGB.
-    labels: (N, 12) uint8, in the order of `protocol.AUS`.
+    labels: (N, 12) uint8, in the order of `labels.AUS`.
     database, subject, clip: (N,) text.
     simulated: whether any of them was drawn by the simulator.
   """
@@ -49,50 +55,6 @@ class Clips:
     """u and v of one clip, (H, W, 2), in pixels of the records."""
     low, high = self.flow_range[number, :, :2]
     return low + self.flow[number, ..., :2].astype(np.float32) * (high - low)
-
-
-def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
-  """The databases that have finished records in `data_dir`, in the protocol's order."""
-  found = {}
-  for key in DATABASES:
-    versions = sorted(Path(data_dir).glob(f"{key}/*/dataset_info.json"))
-    if versions:
-      found[key] = versions[-1].parent
-  return found
-
-
-def count_clips(data_dir: str | Path) -> dict[str, int]:
-  """How many clips each database has in the records of `data_dir`, without reading.
-
-  Raises:
-    UserError: a dataset_info.json that is not what TFDS writes.
-  """
-  return {
-    key: sum(
-      int(length)
-      for split in _json(folder / "dataset_info.json")["splits"]
-      for length in split["shardLengths"]
-    )
-    for key, folder in prepared_databases(data_dir).items()
-  }
-
-
-def records_identity(data_dir: str | Path) -> dict[str, str]:
-  """What each database's records were made from, as `data_prep build` noted it."""
-  return {
-    key: str(_json(folder / "metadata.json").get("fingerprint"))
-    for key, folder in prepared_databases(data_dir).items()
-  }
-
-
-def _json(path: Path) -> dict:
-  try:
-    return json.loads(path.read_text())
-  except (OSError, ValueError) as error:
-    raise UserError(
-      f"{path}: cannot be read ({error}); delete its folder and run `python -m "
-      "data_prep build` again"
-    ) from error
 
 
 def load_clips(
@@ -123,30 +85,75 @@ def load_clips(
 
 
 def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
-  import tensorflow_datasets as tfds  # Slow to import, and only reading needs it.
-
-  try:
-    builder = tfds.builder_from_directory(str(folder))
-    source = builder.as_data_source(split="all")
-    records = grain.MapDataset.source(source).map(lambda r: _to_arrays(r, image_size))
-    threads = grain.ReadOptions(num_threads=4, prefetch_buffer_size=16)
-    bar = tqdm(
+  metadata = read_metadata(folder)
+  source = _Source(folder)
+  if len(source) != metadata.get("clips", len(source)):
+    raise damaged(
+      folder, f"{len(source)} clips, but {metadata['clips']} by its metadata.json"
+    )
+  records = grain.MapDataset.source(source).map(
+    lambda record: _to_arrays(record, image_size)
+  )
+  threads = grain.ReadOptions(num_threads=4, prefetch_buffer_size=16)
+  clips = list(
+    tqdm(
       records.to_iter_dataset(threads),
       total=len(source),
       desc=f"reading {folder.parent.name}",
       unit="clip",
       delay=3,
     )
-    clips = list(bar)
-  except Exception as error:  # Whatever damaged files make TFDS and Grain raise.
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    raise UserError(
-      f"{folder}: these records cannot be read ({reason}); delete the folder and run "
-      "`python -m data_prep build` again"
-    ) from error
+  )
   columns = {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}
-  simulated = (builder.info.metadata or {}).get("simulated", False)
-  return columns | {"simulated": np.full(len(clips), simulated)}
+  _check_finite(folder, columns)
+  return columns | {"simulated": np.full(len(clips), metadata["simulated"])}
+
+
+class _Source:
+  """One database's decoded records by number; damage is told from errors of our own.
+
+  Raises:
+    UserError: on opening or reading, whatever damaged files make TFDS raise; or the
+      files hold another number of records than TFDS noted.
+  """
+
+  def __init__(self, folder: Path):
+    import tensorflow_datasets as tfds  # Slow to import, and only reading needs it.
+
+    self._folder = folder
+    noted = sum(shard_lengths(folder))
+    with self._damage():
+      builder = tfds.builder_from_directory(str(folder))
+      self._source = builder.as_data_source(split="all")
+      held = sum(
+        ArrayRecordReader(str(path)).num_records()
+        for split in builder.info.splits.values()
+        for path in split.filepaths
+      )
+    if held != noted or not held:
+      raise damaged(folder, f"{held} clips in its files, but {noted} by its {INFO}")
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, number: int) -> dict:
+    with self._damage():
+      return self._source[number]
+
+  @contextlib.contextmanager
+  def _damage(self) -> Iterator[None]:
+    try:
+      yield
+    except Exception as error:
+      reason = (str(error).splitlines() or [type(error).__name__])[0]
+      raise damaged(self._folder, reason) from error
+
+
+def _check_finite(folder: Path, columns: dict[str, np.ndarray]) -> None:
+  for number, flow in enumerate(columns["flow_range"]):
+    if not np.isfinite(flow).all():
+      name = f"{columns['subject'][number]}/{columns['clip'][number]}"
+      raise damaged(folder, f"the flow of clip {name} is not finite")
 
 
 def _to_arrays(record: dict, image_size: int) -> dict[str, np.ndarray]:
@@ -155,7 +162,7 @@ def _to_arrays(record: dict, image_size: int) -> dict[str, np.ndarray]:
   clip["flow"] = min_max(flow).astype(np.float16)
   clip["flow_range"] = np.stack([flow.min((0, 1)), flow.max((0, 1))])
   clip["labels"] = record["labels"]
-  return clip | {name: np.array(_text(record[name])) for name in _NAMES}
+  return clip | {name: np.array(_text(record[name])) for name in NAMES}
 
 
 def min_max(flow: np.ndarray) -> np.ndarray:

@@ -4,38 +4,41 @@ Records are in OUT/<database>/VERSION; beside those of simulated databases lies 
 their faces truly moved.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import tensorflow_datasets as tfds
+
+from infusenet_jax.clips.labels import AUS
+
+if TYPE_CHECKING:
+  from tensorflow_datasets.features import FeaturesDict
 
 VERSION = "1.0.0"
-
-
 SPLIT = "clips"  # "all" is TFDS's word for the union of a dataset's splits.
+FRAMES = ("onset", "apex", "window_apex")
+NAMES = ("database", "subject", "clip")  # Together they name a clip.
 TRUTH = "truth.npz"  # Beside the records of simulated databases.
 GRID = 56  # Cells along each side of a crop, of the truth and of maps beside it.
 
 
-def record_features(size: int) -> tfds.features.FeaturesDict:
+def record_features(size: int) -> "FeaturesDict":
   """What a clip's record holds; images and flow are (size, size, 3).
 
   `flow` is u, v and optical strain in pixels of the crop, not yet scaled to [0, 1].
   """
+  import tensorflow_datasets as tfds  # Slow to import, and names alone need it not.
 
   def image():
     return tfds.features.Image(shape=(size, size, 3), encoding_format="png")
 
   return tfds.features.FeaturesDict(
     {
-      "onset": image(),
-      "apex": image(),
-      "window_apex": image(),
+      **{name: image() for name in FRAMES},
       "flow": tfds.features.Tensor(shape=(size, size, 3), dtype=np.float16),
-      "labels": tfds.features.Tensor(shape=(12,), dtype=np.uint8),
+      "labels": tfds.features.Tensor(shape=(len(AUS),), dtype=np.uint8),
       "aus": tfds.features.Text(),
       "emotion": tfds.features.Text(),
-      "database": tfds.features.Text(),
-      "subject": tfds.features.Text(),
-      "clip": tfds.features.Text(),
+      **{name: tfds.features.Text() for name in NAMES},
       "onset_frame": np.int32,
       "apex_frame": np.int32,
       "window_apex_frame": np.int32,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from infusenet_jax.clips.records import Clips, load_clips, records_identity
+from infusenet_jax.clips.prepared import records_identity
+from infusenet_jax.clips.records import Clips, load_clips
 from infusenet_jax.evaluate.predictions import write_predictions
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh, is_main, wait_for_all

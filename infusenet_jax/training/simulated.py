@@ -12,7 +12,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import CLIPS
-from infusenet_jax.clips.records import count_clips, prepared_databases
+from infusenet_jax.clips.prepared import count_clips, prepared_databases
 from infusenet_jax.runtime.errors import UserError
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infusenet_jax.artefacts.truth import face, read_truth, share_inside
-from infusenet_jax.clips.records import prepared_databases
+from infusenet_jax.clips.prepared import prepared_databases
 from infusenet_jax.clips.schema import GRID
 from infusenet_jax.runtime.errors import UserError
 from tests.conftest import make_clips

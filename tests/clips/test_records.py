@@ -1,45 +1,197 @@
-"""Batches of static shape, and the scaling of flow."""
+"""Records read back as they were written, and every damage named."""
 
+import json
+import shutil
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infusenet_jax.clips.records import count_clips, load_clips, min_max
+from data_prep.records import RecordWriter
+from infusenet_jax.clips import records
+from infusenet_jax.clips.labels import AUS
+from infusenet_jax.clips.prepared import count_clips, records_identity
+from infusenet_jax.clips.records import load_clips, min_max
+from infusenet_jax.clips.schema import FRAMES, VERSION
 from infusenet_jax.runtime.errors import Preempted, UserError
-from infusenet_jax.training.engine.schedule import epoch_batches, sequential_batches
 
 QUICK = settings(deadline=None, max_examples=40)
+SIZE = 32
+# Blue, green, red: each frame another mixture, none of them grey.
+COLOURS = {"onset": (10, 60, 200), "apex": (20, 70, 210), "window_apex": (30, 80, 220)}
 
 
-@QUICK
-@given(st.integers(1, 70), st.integers(1, 20), st.integers(0, 5))
-def test_an_epoch_trains_on_every_clip_once_in_batches_of_one_size(count, size, seed):
-  clips = np.arange(100, 100 + count)
-  batches = list(epoch_batches(clips, size, [seed, 1]))
-  assert len(batches) == -(-count // size)
-  assert all(len(numbers) == len(weights) == size for numbers, weights in batches)
-  counted = np.concatenate([numbers[weights > 0] for numbers, weights in batches])
-  assert sorted(counted) == clips.tolist()
-  assert set(np.concatenate([numbers for numbers, _ in batches])) <= set(clips)
+def asymmetric_flow(number: int) -> np.ndarray:
+  """u grows to the right, v downwards and less; strain is a dot."""
+  flow = np.zeros((SIZE, SIZE, 3), np.float16)
+  flow[..., 0] = np.linspace(-1, 3, SIZE)
+  flow[..., 1] = np.linspace(-0.5, 0.5, SIZE)[:, None]
+  flow[3 + number, 5, 2] = 0.25
+  return flow
 
 
-def test_the_order_of_an_epoch_depends_on_its_seed_alone():
-  orders = [
-    np.concatenate([numbers for numbers, _ in epoch_batches(np.arange(50), 8, seed)])
-    for seed in ([45, 0], [45, 0], [45, 1])
-  ]
-  assert np.array_equal(orders[0], orders[1])
-  assert not np.array_equal(orders[0], orders[2])
+def write_records(data_dir: Path, flows: list[np.ndarray], **metadata) -> Path:
+  """Records of SAMM with one clip for each flow, as `data_prep build` writes them."""
+  folder = data_dir / "samm" / VERSION
+  with RecordWriter(folder, "samm", SIZE) as to:
+    for number, flow in enumerate(flows):
+      pngs = {
+        name: cv2.imencode(".png", np.full((SIZE, SIZE, 3), colour, np.uint8))[1]
+        for name, colour in COLOURS.items()
+      }
+      to.write(
+        {name: png.tobytes() for name, png in pngs.items()}
+        | {
+          "flow": flow,
+          "labels": np.eye(len(AUS), dtype=np.uint8)[number],
+          "aus": "4",
+          "emotion": "anger",
+          "database": "samm",
+          "subject": "006",
+          "clip": f"006_1_{number}",
+          "onset_frame": 1,
+          "apex_frame": 3,
+          "window_apex_frame": 4,
+          "offset_frame": 9,
+          "fps": 200.0,
+          "aligned": True,
+        }
+      )
+    to.finish(
+      "", {"simulated": True, "fingerprint": "f", "clips": len(flows)} | metadata
+    )
+  return folder
 
 
-@QUICK
-@given(st.integers(1, 70), st.integers(1, 20))
-def test_evaluation_batches_cover_the_clips_in_order(count, size):
-  batches = list(sequential_batches(np.arange(count), size))
-  assert all(len(numbers) == size for numbers, _ in batches)
-  covered = np.concatenate([numbers[:counted] for numbers, counted in batches])
-  assert np.array_equal(covered, np.arange(count))
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+  data_dir = tmp_path_factory.mktemp("written")
+  write_records(data_dir, [asymmetric_flow(number) for number in range(3)])
+  return data_dir
+
+
+@pytest.fixture
+def data_dir(written, tmp_path) -> Path:
+  """A copy to be damaged."""
+  return Path(shutil.copytree(written, tmp_path / "records"))
+
+
+def test_a_record_is_read_back_as_it_was_written(written):
+  clips = load_clips(written, SIZE)
+  assert len(clips) == 3 and clips.simulated is True
+  assert clips.clip.tolist() == ["006_1_0", "006_1_1", "006_1_2"]
+  assert np.array_equal(clips.labels, np.eye(3, len(AUS)))
+  for name in FRAMES:
+    assert (getattr(clips, name) == COLOURS[name][::-1]).all()  # Red, green, blue.
+  for number in range(3):
+    flow = asymmetric_flow(number).astype(np.float32)
+    np.testing.assert_allclose(clips.flow_in_pixels(number), flow[..., :2], atol=4e-3)
+    np.testing.assert_allclose(clips.flow[number], min_max(flow), atol=1e-3)
+  np.testing.assert_allclose(
+    clips.flow_range[0], [[-1, -0.5, 0], [3, 0.5, 0.25]], atol=1e-3
+  )
+  assert count_clips(written) == {"samm": 3}
+  assert records_identity(written) == {"samm": "f"}
+
+
+def test_clips_are_resized_and_scaled_afterwards(written):
+  clips = load_clips(written, SIZE // 2)
+  assert clips.flow.shape == (3, SIZE // 2, SIZE // 2, 3)
+  assert clips.flow.min() == 0 and clips.flow.max() == 1
+  assert clips.flow_range[0, 1, 0] == pytest.approx(3, abs=0.1)
+
+
+def edit(path: Path, **fields) -> None:
+  path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def drop_one_of_the_counts(folder: Path) -> None:
+  path = folder / "dataset_info.json"
+  path.write_text(path.read_text().replace('"3"', '"2"'))
+
+
+def halve(folder: Path) -> None:
+  (records_file,) = folder.glob("*.array_record*")
+  records_file.write_bytes(
+    records_file.read_bytes()[: records_file.stat().st_size // 2]
+  )
+
+
+DAMAGES = {
+  "half of the file": (halve, r"samm.*cannot be read"),
+  "no file": (
+    lambda f: next(f.glob("*.array_record*")).unlink(),
+    r"samm.*cannot be read",
+  ),
+  "fewer clips noted than there are": (
+    drop_one_of_the_counts,
+    r"3 clips.*but 2 by its",
+  ),
+  "other clips in metadata.json": (
+    lambda f: edit(f / "metadata.json", clips=5),
+    r"3 clips, but 5 by its metadata\.json",
+  ),
+  "no flag": (
+    lambda f: edit(f / "metadata.json", simulated=None),
+    r"metadata\.json: its field 'simulated' is None, expected true or false",
+  ),
+  "a flag that is a word": (
+    lambda f: edit(f / "metadata.json", simulated="no"),
+    r"'simulated' is 'no', expected true or false",
+  ),
+  "metadata.json holds a list": (
+    lambda f: (f / "metadata.json").write_text("[1]"),
+    r"metadata\.json: holds no fields",
+  ),
+  "metadata.json is no JSON": (
+    lambda f: (f / "metadata.json").write_bytes(b"\xff{"),
+    r"metadata\.json: cannot be read",
+  ),
+  "dataset_info.json without splits": (
+    lambda f: (f / "dataset_info.json").write_text('{"splits": 3}'),
+    r"dataset_info\.json: says nothing of how many clips",
+  ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_records_are_one_line_that_says_to_build_again(data_dir, damage):
+  act, message = DAMAGES[damage]
+  act(data_dir / "samm" / VERSION)
+  with pytest.raises(UserError, match=message) as refused:
+    load_clips(data_dir, SIZE)
+  (line,) = str(refused.value).splitlines()
+  assert "data_prep build` again" in line
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_flow_that_is_not_finite_is_named_with_its_clip(tmp_path, value):
+  broken = asymmetric_flow(1)
+  broken[4, 4, 1] = value
+  write_records(tmp_path, [asymmetric_flow(0), broken])
+  with pytest.raises(UserError, match=r"flow of clip 006/006_1_1 is not finite"):
+    load_clips(tmp_path, SIZE)
+
+
+def test_an_error_of_our_own_is_not_taken_for_damage(data_dir, monkeypatch):
+  def wrong(*_):
+    raise KeyError("a name that the code spells wrongly")
+
+  monkeypatch.setattr(records, "_to_arrays", wrong)
+  with pytest.raises(KeyError, match="spells wrongly"):
+    load_clips(data_dir, SIZE)
+
+
+def test_sigterm_while_records_are_read_is_not_taken_for_damage(data_dir, monkeypatch):
+  def told(_):
+    raise Preempted("saved")
+
+  monkeypatch.setattr("tensorflow_datasets.builder_from_directory", told)
+  with pytest.raises(Preempted, match="saved"):
+    load_clips(data_dir, SIZE)
 
 
 @QUICK
@@ -53,19 +205,6 @@ def test_flow_is_scaled_to_zero_and_one_per_channel(seed):
   assert np.array_equal(scaled.max((0, 1)), [1, 1, 0])
   restored = scaled * np.ptp(flow, (0, 1)) + flow.min((0, 1))
   assert np.allclose(restored, flow, atol=1e-5)
-
-
-def test_sigterm_while_records_are_read_is_not_taken_for_damage(tmp_path, monkeypatch):
-  folder = tmp_path / "samm" / "1.0.0"
-  folder.mkdir(parents=True)
-  (folder / "dataset_info.json").write_text("{}")
-
-  def told(_):
-    raise Preempted("saved")
-
-  monkeypatch.setattr("tensorflow_datasets.builder_from_directory", told)
-  with pytest.raises(Preempted, match="saved"):
-    load_clips(tmp_path, 32)
 
 
 @pytest.mark.parametrize("make", [lambda p: p / "absent", lambda p: p])

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import AUS
-from infusenet_jax.clips.records import FRAMES
+from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.models import weights
 from infusenet_jax.models.baselines import BASELINES
 from infusenet_jax.models.branches import BRANCHES

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from infusenet_jax.clips.records import FRAMES
+from infusenet_jax.clips.schema import FRAMES
 
 SCHEDULES = ("constant", "cosine")
 

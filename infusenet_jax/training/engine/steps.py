@@ -9,7 +9,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
-from infusenet_jax.clips.records import FRAMES
+from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.runtime.devices import (
   over_batch,

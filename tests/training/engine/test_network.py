@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from configs import baselines
-from infusenet_jax.clips.records import FRAMES
+from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine.config import check_config, sees_frames

@@ -1,0 +1,101 @@
+"""The folders of prepared records: which databases are there, how they were made."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.runtime.errors import UserError
+
+METADATA = "metadata.json"
+INFO = "dataset_info.json"
+
+
+def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
+  """The databases that have finished records in `data_dir`, in the protocol's order."""
+  found = {}
+  for key in DATABASES:
+    versions = sorted(Path(data_dir).glob(f"{key}/*/{INFO}"))
+    if versions:
+      found[key] = versions[-1].parent
+  return found
+
+
+def count_clips(data_dir: str | Path) -> dict[str, int]:
+  """How many clips each database has in the records of `data_dir`, without reading.
+
+  Raises:
+    UserError: a dataset_info.json that is not what TFDS writes.
+  """
+  return {
+    key: sum(shard_lengths(folder))
+    for key, folder in prepared_databases(data_dir).items()
+  }
+
+
+def shard_lengths(folder: Path) -> list[int]:
+  """How many clips each file of one database's records holds, as TFDS noted it.
+
+  Raises:
+    UserError: a dataset_info.json that is not what TFDS writes.
+  """
+  path = folder / INFO
+  content = _read_json(path)
+  try:
+    splits = content["splits"]
+    return [int(length) for split in splits for length in split["shardLengths"]]
+  except (KeyError, TypeError, ValueError) as error:
+    raise UserError(
+      f"{path}: says nothing of how many clips there are; {_again(folder)}"
+    ) from error
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+  """What `data_prep build` noted of one database's records.
+
+  Its field `simulated` says whether the clips were drawn by the simulator.
+
+  Raises:
+    UserError: metadata.json cannot be read, or does not say that.
+  """
+  path = folder / METADATA
+  content = _read_json(path)
+  if not isinstance(content.get("simulated"), bool):
+    raise UserError(
+      f"{path}: its field 'simulated' is {content.get('simulated')!r}, expected true "
+      f"or false; {_again(folder)}"
+    )
+  return content
+
+
+def records_identity(data_dir: str | Path) -> dict[str, str]:
+  """What each database's records were made from, as `data_prep build` noted it.
+
+  Raises:
+    UserError: as `read_metadata`.
+  """
+  return {
+    key: str(read_metadata(folder).get("fingerprint"))
+    for key, folder in prepared_databases(data_dir).items()
+  }
+
+
+def damaged(folder: Path, reason: str) -> UserError:
+  """The error of records that are not what `data_prep build` wrote."""
+  return UserError(f"{folder}: these records cannot be read ({reason}); {_again('it')}")
+
+
+def _again(folder: Path | str) -> str:
+  return f"delete {folder} and run `python -m data_prep build` again"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+  try:
+    content = json.loads(path.read_text(encoding="utf-8"))
+  except (OSError, ValueError) as error:
+    raise UserError(
+      f"{path}: cannot be read ({error}); {_again(path.parent)}"
+    ) from error
+  if not isinstance(content, dict):
+    raise UserError(f"{path}: holds no fields; {_again(path.parent)}")
+  return content
