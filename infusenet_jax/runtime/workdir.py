@@ -39,8 +39,13 @@ def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
 
   Raises:
     UserError: where another run is in it, or it holds another run's config, or it
-      cannot be written.
+      cannot be written, or is a URL.
   """
+  if "://" in str(workdir):
+    raise UserError(
+      f"--workdir={workdir}: is a URL; mount what lies there on every machine (NFS, "
+      "Filestore, Lustre), and give the path (docs/clusters.md)"
+    )
   folder = Path(workdir).absolute()
   if not is_main():
     wait_for_all("the workdir is claimed")
