@@ -16,13 +16,12 @@ need() {
 }
 
 # The run's folder: all processes and every restart must see it under this path.
-# Object storage (gs://, s3://) is no such place; NFS, Filestore, Lustre or a FUSE
-# mount are, and NFS-like ones also lock it against a second run.
+# Object storage (gs://, s3://) is no such place; docs/clusters.md says more.
 need_workdir() {
   need WORKDIR "the run's folder, on storage that every machine sees" /mnt/share/runs/x
   case $WORKDIR in *://*)
-    echo "error: WORKDIR=$WORKDIR is a URL: mount it on every machine (NFS, Filestore," \
-      "GCS FUSE), and give the path there" >&2
+    echo "error: WORKDIR=$WORKDIR is a URL: mount what lies there on every machine (NFS," \
+      "Filestore, Lustre), and give the path" >&2
     exit 2 ;;
   esac
 }

@@ -1,12 +1,21 @@
 """Files that are whole or not there. Needs no JAX."""
 
 import contextlib
-import fcntl
+import errno
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from infusenet_jax.runtime.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+# What flock answers on a file system without locks: NFS without its daemon, Lustre
+# mounted without them, some FUSE.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
@@ -30,22 +39,39 @@ def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
 
 
 @contextlib.contextmanager
-def lock(out: Path) -> Iterator[None]:
-  """Makes the folder and keeps a second run out of it.
+def lock(
+  folder: Path, named: str = "", taken: str = "another run is writing there"
+) -> Iterator[None]:
+  """Makes a folder and keeps every other run out of it until the block ends.
+
+  The lock is the kernel's (flock), so it ends with its process however that ends, and
+  the file `.lock` that stays behind means nothing. A file system without locks gets a
+  warning instead.
+
+  Args:
+    folder: what is written to.
+    named: how the user named it, for the error; "--out FOLDER" by default.
+    taken: the error where another run holds it.
 
   Raises:
-    UserError: it cannot be written, or another run is at work.
+    UserError: the folder cannot be written, or another run holds it.
   """
-  try:
-    out.mkdir(parents=True, exist_ok=True)
-    file = (out / ".lock").open("w")
-  except OSError as error:
-    raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
-  with file:
+  named = named or f"--out {folder}"
+  with contextlib.ExitStack() as held:
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      raise UserError(f"--out {out}: another run is writing there") from error
-    except OSError:
-      pass  # Some network file systems know no locks.
+      folder.mkdir(parents=True, exist_ok=True)
+      # A soft lock is a file that is there: it would outlive a killed process.
+      held.enter_context(
+        FileLock(folder / ".lock", blocking=False, fallback_to_soft=False)
+      )
+    except Timeout as error:
+      raise UserError(f"{named}: {taken}") from error
+    except OSError as error:
+      if error.errno not in _NO_LOCKS:
+        raise UserError(
+          f"{named}: cannot be written ({error.strerror or error}); name another"
+        ) from error
+      _log.warning(
+        "%s cannot be locked (%s): start no second run there", folder, error.strerror
+      )
     yield

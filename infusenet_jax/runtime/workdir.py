@@ -1,10 +1,8 @@
 """The folder of one run: whose it is, what ran there, what it ran with."""
 
 import contextlib
-import fcntl
 import importlib.metadata
 import json
-import logging
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +13,7 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.runtime.devices import is_main, wait_for_all
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.files import write_atomically
-
-_log = logging.getLogger(__name__)
+from infusenet_jax.runtime.files import lock, write_atomically
 
 CONFIG = "config.json"
 RECORDS = "records.json"
@@ -46,30 +42,20 @@ def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
 
   Raises:
     UserError: where another run is in it, or it holds another run's config, or it
-      cannot be written.
+      cannot be written, or is a URL.
   """
+  if "://" in str(workdir):
+    raise UserError(
+      f"--workdir={workdir}: is a URL; mount what lies there on every machine (NFS, "
+      "Filestore, Lustre), and give the path (docs/clusters.md)"
+    )
   folder = Path(workdir).absolute()
   if not is_main():
     wait_for_all("the workdir is claimed")
     yield folder
     return
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / ".lock").open("a")
-  except OSError as error:
-    raise UserError(
-      f"--workdir={workdir}: cannot be written ({error.strerror}); name another"
-    ) from error
-  with lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      raise UserError(
-        f"--workdir={workdir}: another run is using it; wait for that one, or name "
-        "another --workdir"
-      ) from error
-    except OSError as error:
-      _log.warning("%s cannot be locked (%s)", folder, error.strerror)
+  taken = "another run is using it; wait for that one, or name another --workdir"
+  with lock(folder, f"--workdir={workdir}", taken):
     _check_config(folder / CONFIG, config)
     wait_for_all("the workdir is claimed")
     yield folder
