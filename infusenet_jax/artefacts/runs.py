@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +14,14 @@ from tqdm import tqdm
 
 from infusenet_jax.artefacts.truth import face, share_inside
 from infusenet_jax.clips.labels import AUS
-from infusenet_jax.clips.prepared import prepared_databases
+from infusenet_jax.clips.prepared import prepared_databases, read_metadata
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.clips.schema import GRID
 from infusenet_jax.evaluate.predictions import Predictions, concatenate
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import read_json
 from infusenet_jax.runtime.workdir import CONFIG, PREDICTIONS, results_exist
 from infusenet_jax.training.engine.config import fold_names
 from infusenet_jax.training.engine.experiment import (
@@ -67,14 +67,8 @@ class Run:
       UserError: no finished run is there.
     """
     self.name, self.workdir = workdir.absolute().name, workdir
-    path = workdir / CONFIG
-    try:
-      self.config = ConfigDict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-      raise UserError(
-        f"{path}: not the config of a run ({getattr(error, 'strerror', None) or error})"
-        "; --workdirs are workdirs of `python -m infusenet_jax.main`"
-      ) from error
+    advice = "--workdirs are workdirs of `python -m infusenet_jax.main`"
+    self.config = ConfigDict(read_json(workdir / CONFIG, advice))
     if not results_exist(workdir):
       raise UserError(
         f"{workdir}: this run is not finished (it has no results.md); run the command "
@@ -103,7 +97,7 @@ class Run:
         raise UserError(
           f"{config.data_dir}: the records that {self.workdir} was trained on are gone"
         )
-      metadata = json.loads((folder / "metadata.json").read_text())
+      metadata = read_metadata(folder)
       source = metadata["source"] | {"size": metadata["size"]}
     try:
       nuisance = source["nuisance"]

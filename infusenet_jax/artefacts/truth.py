@@ -12,6 +12,7 @@ from infusenet_jax.clips.prepared import prepared_databases
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.clips.schema import GRID, TRUTH
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import read_arrays
 
 # The mean head of the simulator: half its width, its crown and its chin, in distances
 # between the pupils. Their midpoint lies there in every crop, that far apart.
@@ -51,10 +52,10 @@ def read_truth(data_dir: str | Path, clips: Clips) -> np.ndarray:
   for key, folder in prepared_databases(data_dir).items():
     path = folder / TRUTH
     try:
-      with np.load(path) as truth:
-        moving = truth["moving"].astype(np.float32) / 255
-        names = zip(truth["subject"].tolist(), truth["clip"].tolist(), strict=True)
-        known |= {(key, *name): mask for name, mask in zip(names, moving, strict=True)}
+      truth = read_arrays(path)
+      moving = truth["moving"].astype(np.float32) / 255
+      names = zip(truth["subject"].tolist(), truth["clip"].tolist(), strict=True)
+      known |= {(key, *name): mask for name, mask in zip(names, moving, strict=True)}
     except (OSError, KeyError, ValueError) as error:
       raise UserError(
         f"{path}: where the faces truly moved cannot be read ({_reason(error)}); only "

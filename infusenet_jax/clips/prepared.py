@@ -1,11 +1,11 @@
 """The folders of prepared records: which databases are there, how they were made."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import read_json
 
 METADATA = "metadata.json"
 INFO = "dataset_info.json"
@@ -40,7 +40,7 @@ def shard_lengths(folder: Path) -> list[int]:
     UserError: a dataset_info.json that is not what TFDS writes.
   """
   path = folder / INFO
-  content = _read_json(path)
+  content = read_json(path, _again(folder))
   try:
     splits = content["splits"]
     return [int(length) for split in splits for length in split["shardLengths"]]
@@ -59,7 +59,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     UserError: metadata.json cannot be read, or does not say that.
   """
   path = folder / METADATA
-  content = _read_json(path)
+  content = read_json(path, _again(folder))
   if not isinstance(content.get("simulated"), bool):
     raise UserError(
       f"{path}: its field 'simulated' is {content.get('simulated')!r}, expected true "
@@ -87,15 +87,3 @@ def damaged(folder: Path, reason: str) -> UserError:
 
 def _again(folder: Path | str) -> str:
   return f"delete {folder} and run `python -m data_prep build` again"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-  try:
-    content = json.loads(path.read_text(encoding="utf-8"))
-  except (OSError, ValueError) as error:
-    raise UserError(
-      f"{path}: cannot be read ({error}); {_again(path.parent)}"
-    ) from error
-  if not isinstance(content, dict):
-    raise UserError(f"{path}: holds no fields; {_again(path.parent)}")
-  return content

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from infusenet_jax import __version__
-from infusenet_jax.evaluate.predictions import read_predictions
+from infusenet_jax.evaluate.predictions import DATA, read_predictions
 from infusenet_jax.evaluate.report.page import write_report
 from infusenet_jax.evaluate.scores import cd6me_tables, compare
 from infusenet_jax.evaluate.tables import format_comparison, format_tables, write_tables
@@ -39,14 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
   parser.add_argument(
     "--out", metavar="DIR", help="write JSON, CSV, Markdown and HTML here"
   )
+  parser.add_argument(
+    "--data", choices=DATA, help="what the clips of files without a column data are"
+  )
   parser.add_argument("--title", default="Predictions", help="heads every table")
   options = parser.parse_args(arguments)
-  predictions = read_predictions(options.predictions)
+  predictions = read_predictions(options.predictions, options.data)
   tables = cd6me_tables(predictions)
   how = {"title": options.title, "simulated": predictions.simulated}
   print(format_tables(tables, **how), end="")
   if options.against:
-    others = read_predictions(options.against)
+    others = read_predictions(options.against, options.data)
     how["simulated"] |= others.simulated
     print("\n" + format_comparison(compare(predictions, others), **how), end="")
   if options.out:

@@ -1,8 +1,9 @@
 """Predictions of every clip as CSV, so that any team's are scored by the same code.
 
 One row per clip and run: database, subject, clip, fold, seed, then logit_AU1 ...
-logit_AU17 and label_AU1 ... label_AU17. Columns may stand in any order. A column
-"data" says "simulated" where the clips are; it may be absent from others' files.
+logit_AU17 and label_AU1 ... label_AU17, and data: "simulated" where the clips are, else
+"licensed". Columns may stand in any order. Others' files may lack the last one, but
+whoever reads them must then say which of the two they are.
 """
 
 import csv
@@ -18,11 +19,13 @@ import numpy as np
 from infusenet_jax.clips.labels import AUS, DATABASES
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
+from infusenet_jax.runtime.text import csv_text, plain_text
 
 TEXT = ("database", "subject", "clip", "fold")
 LOGITS = tuple(f"logit_AU{au}" for au in AUS)
 LABELS = tuple(f"label_AU{au}" for au in AUS)
 COLUMNS = (*TEXT, "seed", *LOGITS, *LABELS)
+DATA = ("simulated", "licensed")
 ARRAYS = (*TEXT, "seed", "logits", "labels")
 
 
@@ -32,7 +35,8 @@ class Predictions:
 
   database, subject, clip, fold: (N,) str; seed: (N,) int, one per run;
   logits: (N, 12) float; labels: (N, 12) uint8 in the order of `AUS`; simulated:
-  whether any of the clips are, so that all that is derived from them says so.
+  whether any of the clips are, so that all that is derived from them says so;
+  declared: whether a file did not say it and its reader had to.
   """
 
   database: np.ndarray
@@ -43,6 +47,7 @@ class Predictions:
   logits: np.ndarray
   labels: np.ndarray
   simulated: bool = False
+  declared: bool = False
 
   def __post_init__(self):
     count = len(self.database)
@@ -68,7 +73,8 @@ class Predictions:
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
   """Several folds' or runs' predictions as one, in their order."""
   columns = {n: np.concatenate([getattr(part, n) for part in parts]) for n in ARRAYS}
-  return Predictions(**columns, simulated=any(part.simulated for part in parts))
+  kinds = {n: any(getattr(p, n) for p in parts) for n in ("simulated", "declared")}
+  return Predictions(**columns, **kinds)
 
 
 def write_predictions(path: str | os.PathLike, predictions: Predictions) -> None:
@@ -93,18 +99,24 @@ def write_predictions(path: str | os.PathLike, predictions: Predictions) -> None
   for i in range(len(predictions)):
     writer.writerow(
       [
-        *(getattr(predictions, name)[i] for name in TEXT),
+        *(csv_text(str(getattr(predictions, name)[i])) for name in TEXT),
         int(predictions.seed[i]),
         *(str(value) for value in predictions.logits[i]),
         *(int(value) for value in predictions.labels[i]),
-        "simulated" if predictions.simulated else "",
+        DATA[0] if predictions.simulated else DATA[1],
       ]
     )
   write_atomically(path, file.getvalue())
 
 
-def read_predictions(paths: Sequence[str | os.PathLike]) -> Predictions:
+def read_predictions(
+  paths: Sequence[str | os.PathLike], data: str | None = None
+) -> Predictions:
   """All predictions of one or more CSV files, in the files' order.
+
+  Args:
+    paths: of the files.
+    data: what the clips of files are that do not say it, one of `DATA`.
 
   Raises:
     UserError: no files, a missing, empty or unreadable file, a missing column, or a
@@ -115,17 +127,18 @@ def read_predictions(paths: Sequence[str | os.PathLike]) -> Predictions:
       "no predictions.csv was found; expected at least one: train a fold first, or "
       "name other files"
     )
-  rows = [row for path in paths for row in _rows(Path(path))]
+  rows = [row for path in paths for row in _rows(Path(path), data)]
   return Predictions(
     **{name: np.array([row[name] for row in rows]) for name in TEXT},
     seed=np.array([row["seed"] for row in rows]),
     logits=np.array([[row[name] for name in LOGITS] for row in rows]),
     labels=np.array([[row[name] for name in LABELS] for row in rows], np.uint8),
-    simulated=any(row["simulated"] for row in rows),
+    simulated=any(row["data"] == "simulated" for row in rows),
+    declared=any(row["declared"] for row in rows),
   )
 
 
-def _rows(path: Path) -> list[dict]:
+def _rows(path: Path, data: str | None) -> list[dict]:
   rows = []
   try:
     with open(path, newline="", encoding="utf-8-sig") as file:
@@ -138,7 +151,8 @@ def _rows(path: Path) -> list[dict]:
           f"comma-separated header with {', '.join(COLUMNS[:6])}, ... {COLUMNS[-1]}"
         )
       for row in reader:
-        rows.append(_parsed(row, f"{path}, line {reader.line_num}"))
+        place = f"{path}, line {reader.line_num}"
+        rows.append(_parsed(row, place) | _kind(row, place, data))
   except OSError as error:
     raise UserError(f"{path}: cannot be read ({error.strerror})") from error
   except (UnicodeDecodeError, csv.Error) as error:
@@ -159,8 +173,7 @@ def _parsed(row: dict, place: str) -> dict:
       f"{place}: database is {row['database']!r}; expected one of "
       + ", ".join(DATABASES)
     )
-  parsed = {name: row[name] for name in TEXT}
-  parsed["simulated"] = row.get("data") == "simulated"
+  parsed = {name: plain_text(row[name]) for name in TEXT}
   try:
     parsed["seed"] = int(row["seed"])
   except ValueError:
@@ -179,3 +192,18 @@ def _parsed(row: dict, place: str) -> dict:
       raise UserError(f"{place}: {name} is {row[name]!r}; expected 0 or 1")
     parsed[name] = int(row[name])
   return parsed
+
+
+def _kind(row: dict, place: str, declared: str | None) -> dict:
+  """Whether a row's clip is simulated, and who says so."""
+  said = row.get("data") or ""
+  if said in DATA:
+    return {"data": said, "declared": False}
+  if said:
+    raise UserError(f"{place}: data is {said!r}; expected {' or '.join(DATA)}")
+  if declared is None:
+    raise UserError(
+      f"{place}: no column data says whether the clips are simulated or licensed; "
+      "declare it with --data simulated or --data licensed"
+    )
+  return {"data": declared, "declared": True}

@@ -10,7 +10,6 @@ magnifier, a whole InfuseNet.
 
 import argparse
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from flax import nnx
 from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.models.magnifier import Magnifier
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
+from infusenet_jax.runtime.files import read_arrays
 
 PRETRAINED_MAGNIFIER = Path(__file__).with_name("magnifier.npz")
 
@@ -118,11 +118,21 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     raise UserError(f"{path}: no such weights file")
   try:
     if path.suffix == ".npz":
-      with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return _plain({name: arrays[name] for name in arrays.files})
-    return _plain(_read_torch(path))
-  except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+      state = _plain(read_arrays(path))
+    else:
+      state = _plain(_read_torch(path))
+    _check_values(state)
+    return state
+  except (ValueError, OSError) as error:
     raise UserError(f"{path}: not a readable weights file ({error})") from error
+
+
+def _check_values(state: State) -> None:
+  for name, tensor in state.items():
+    if not np.issubdtype(tensor.dtype, np.floating):
+      raise ValueError(f"{name} holds {tensor.dtype}, expected real numbers")
+    if not np.isfinite(tensor).all():
+      raise ValueError(f"{name} holds values that are not finite")
 
 
 def write(path: str | Path, state: State) -> None:

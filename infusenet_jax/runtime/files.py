@@ -2,11 +2,16 @@
 
 import contextlib
 import errno
+import json
 import logging
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from infusenet_jax.runtime.errors import UserError
@@ -36,6 +41,46 @@ def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
       f"{path}: cannot be written ({error.strerror or error}); put that right (make "
       "room), then run the same command again"
     ) from error
+
+
+def read_json(path: str | os.PathLike, advice: str) -> dict[str, Any]:
+  """The fields of a JSON file.
+
+  Args:
+    path: of the file.
+    advice: what to do where it cannot be read; ends the message.
+
+  Raises:
+    UserError: it is missing or unreadable, no JSON, or no object with fields.
+  """
+  try:
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+  except (OSError, ValueError, RecursionError) as error:
+    reason = getattr(error, "strerror", None) or str(error)
+    raise UserError(f"{path}: cannot be read as JSON ({reason}); {advice}") from error
+  if not isinstance(content, dict):
+    raise UserError(
+      f"{path}: holds a {type(content).__name__}, expected named fields; {advice}"
+    )
+  return content
+
+
+def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+  """The arrays of a .npz file by name; nothing in it is run.
+
+  Raises:
+    ValueError: it is no such file, or holds a single array without a name.
+    OSError: it cannot be read.
+  """
+  try:
+    with open(path, "rb") as file:
+      arrays = np.load(file, allow_pickle=False)
+      if isinstance(arrays, np.ndarray):  # A .npy under another name.
+        raise ValueError("holds a single array without a name")
+      with arrays:
+        return {name: arrays[name] for name in arrays.files}
+  except (EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+    raise ValueError(str(error) or "holds nothing") from error
 
 
 @contextlib.contextmanager

@@ -40,3 +40,22 @@ def print_lines(lines: list[str]) -> None:
   """Prints one line each on stderr."""
   for line in lines:
     print(line, file=sys.stderr)
+
+
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_text(text: str) -> str:
+  """Text for a CSV field that a spreadsheet must not run as a formula.
+
+  An apostrophe goes before what would be one, and before an apostrophe that stands
+  before it already, so that `plain_text` gets the text back.
+  """
+  return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+
+
+def plain_text(field: str) -> str:
+  """The text that `csv_text` made a CSV field of."""
+  guarded = field.startswith("'") and field.lstrip("'").startswith(_FORMULA)
+  return field[1:] if guarded else field

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.runtime.devices import is_main, wait_for_all
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.files import lock, write_atomically
+from infusenet_jax.runtime.files import lock, read_json, write_atomically
 
 CONFIG = "config.json"
 RECORDS = "records.json"
@@ -70,7 +70,8 @@ def keep_config(workdir: Path, config: ConfigDict, records: dict[str, str]) -> N
   if not is_main():
     return
   path = workdir / RECORDS
-  if path.exists() and (before := json.loads(path.read_text())) != records:
+  advice = "name another --workdir"
+  if path.exists() and (before := read_json(path, advice)) != records:
     keys = sorted(before.keys() | records.keys())
     changed = [key for key in keys if before.get(key) != records.get(key)]
     raise UserError(
@@ -88,12 +89,7 @@ def _as_json(config: ConfigDict) -> dict[str, Any]:
 def _check_config(path: Path, config: ConfigDict) -> None:
   if not path.exists():
     return
-  try:
-    theirs = json.loads(path.read_text())
-  except json.JSONDecodeError as error:
-    raise UserError(
-      f"{path}: not a run's config ({error}); name another --workdir"
-    ) from error
+  theirs = read_json(path, "name another --workdir")
   if differences := config_differences(theirs, config):
     raise UserError(
       f"{path}: this workdir holds another run ({'; '.join(differences)}); "

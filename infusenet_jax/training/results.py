@@ -1,6 +1,7 @@
 """From the predictions in a workdir to its tables and report."""
 
 import io
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from infusenet_jax.evaluate.report.page import read_curve, write_report
 from infusenet_jax.evaluate.scores import Tables, cd6me_tables
 from infusenet_jax.evaluate.tables import format_tables, write_tables
 from infusenet_jax.runtime.devices import even_batch, is_main
-from infusenet_jax.runtime.files import write_atomically
+from infusenet_jax.runtime.files import read_arrays, write_atomically
 from infusenet_jax.runtime.workdir import (
   PREDICTIONS,
   fold_files,
@@ -31,6 +32,8 @@ from infusenet_jax.training.engine.folds import LOSSES
 from infusenet_jax.training.engine.inputs import put_batch
 from infusenet_jax.training.engine.saliency import make_saliency
 from infusenet_jax.training.engine.steps import TrainState
+
+_log = logging.getLogger(__name__)
 
 MAPS = "maps.npz"
 MOST_SAMPLES = 6
@@ -139,10 +142,14 @@ def read_samples(config: ConfigDict, workdir: Path, clips: Clips) -> list[Sample
   """The samples with the maps that the first seed's folds kept, where they did."""
   maps: dict[int, dict[str, np.ndarray]] = {}
   for path in fold_files(workdir, MAPS, config.seeds[0]):
-    with np.load(path) as content:
-      for name in content.files:
-        number, _, what = name.partition(" ")
-        maps.setdefault(int(number), {})[what] = content[name]
+    try:
+      content = read_arrays(path)
+    except (OSError, ValueError) as error:
+      _log.warning("%s: not readable (%s); the report goes without it", path, error)
+      continue
+    for name, values in content.items():
+      number, _, what = name.partition(" ")
+      maps.setdefault(int(number), {})[what] = values
   return [
     Sample(
       database=str(clips.database[i]),

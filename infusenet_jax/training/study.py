@@ -14,6 +14,7 @@ from infusenet_jax.evaluate.comparison import Row, score, write_study
 from infusenet_jax.evaluate.predictions import read_predictions
 from infusenet_jax.runtime.devices import is_main
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import read_json
 from infusenet_jax.runtime.text import duration
 from infusenet_jax.runtime.workdir import (
   CONFIG,
@@ -172,7 +173,9 @@ def _rows(
 def _finished(config: ConfigDict, workdir: Path) -> bool:
   if not results_exist(workdir):
     return False
-  same = not config_differences(json.loads((workdir / CONFIG).read_text()), config)
+  same = not config_differences(
+    read_json(workdir / CONFIG, "move the folder away"), config
+  )
   if not same:
     _log.warning("%s holds a run of another config: left out", workdir)
   return same

@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import os
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from infusenet_jax.evaluate.predictions import (
   COLUMNS,
+  DATA,
   Predictions,
   read_predictions,
   write_predictions,
@@ -86,29 +88,36 @@ def test_arrays_must_fit_together():
     predictions_of(["a", "b"], fold=np.array(["samm"]))
 
 
-LINE = ["samm", "6", "a", "samm", "45", *["0.5"] * 12, *["1"] * 12]
+HEADER = [*COLUMNS, "data"]
+LINE = ["samm", "6", "a", "samm", "45", *["0.5"] * 12, *["1"] * 12, "licensed"]
 
 
 def changed(column, value):
   line = list(LINE)
-  line[COLUMNS.index(column)] = value
-  return [list(COLUMNS), LINE, line]
+  line[HEADER.index(column)] = value
+  return [HEADER, LINE, line]
 
 
 @pytest.mark.parametrize(
   ("lines", "message"),
   [
     ([], "line 1 lacks the column database, subject, clip and 26 more"),
-    ([COLUMNS[:-1], LINE[:-1]], "line 1 lacks the column label_AU17;"),
-    ([COLUMNS], "holds no predictions"),
-    ([COLUMNS, LINE, LINE[:-1]], "line 3: has more or fewer values"),
-    ([COLUMNS, [*LINE, "1"]], "line 2: has more or fewer values"),
+    ([COLUMNS[:-1], LINE[:-2]], "line 1 lacks the column label_AU17;"),
+    ([HEADER], "holds no predictions"),
+    ([HEADER, LINE, LINE[:-1]], "line 3: has more or fewer values"),
+    ([HEADER, [*LINE, "1"]], "line 2: has more or fewer values"),
     (changed("database", "ck+"), "line 3: database is 'ck.'; expected one of casme"),
     (changed("clip", ""), "line 3: clip is empty"),
     (changed("seed", "x"), "line 3: seed is 'x'; expected a whole number"),
     (changed("logit_AU4", "nan"), "line 3: logit_AU4 is 'nan'; expected a finite"),
     (changed("logit_AU4", "high"), "line 3: logit_AU4 is 'high'"),
     (changed("label_AU9", "2"), "line 3: label_AU9 is '2'; expected 0 or 1"),
+    (
+      changed("data", "Simulated"),
+      "line 3: data is 'Simulated'; expected sim",
+    ),
+    (changed("data", ""), "line 3: no column data says .* --data simulated or"),
+    ([COLUMNS, LINE[:-1]], "line 2: no column data says whether .* --data licensed"),
   ],
 )
 def test_bad_files_are_named_with_their_line(tmp_path, lines, message):
@@ -137,6 +146,30 @@ def test_files_that_are_no_csv(tmp_path):
 
 def test_a_spreadsheets_byte_order_mark_and_column_order_are_fine(tmp_path):
   path = tmp_path / "theirs.csv"
-  text = "\n".join(",".join(reversed(line)) for line in (COLUMNS, LINE))
+  text = "\n".join(",".join(reversed(line)) for line in (HEADER, LINE))
   path.write_text(text, encoding="utf-8-sig")
   assert read_predictions([path]).clip.tolist() == ["a"]
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_what_a_file_does_not_say_is_declared_by_its_reader(tmp_path, data):
+  path = tmp_path / "theirs.csv"
+  path.write_text("\n".join(",".join(line) for line in (COLUMNS, LINE[:-1])))
+  found = read_predictions([path], data)
+  assert found.declared and found.simulated == (data == "simulated")
+  # What a file says itself counts, whatever its reader thinks.
+  path.write_text("\n".join(",".join(line) for line in (HEADER, LINE)))
+  found = read_predictions([path], data)
+  assert not found.declared and not found.simulated
+
+
+@pytest.mark.parametrize(
+  "name", ["=1+1", "+a", "-a", "@sum", "'=1", "''@", "'plain", "a"]
+)
+def test_no_field_is_a_formula_and_each_is_read_back(tmp_path, name):
+  path = tmp_path / "predictions.csv"
+  write_predictions(path, predictions_of([name], subject=np.array([name])))
+  with path.open(newline="") as file:
+    (row,) = csv.DictReader(file)
+  assert not row["clip"].startswith(("=", "+", "-", "@"))
+  assert read_predictions([path]).clip.tolist() == [name]

@@ -213,3 +213,27 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     UserError, match=r"code\.pth: not a PyTorch file of plain tensors"
   ):
     weights.read(path)
+
+
+@pytest.mark.parametrize(
+  "change, message",
+  [
+    (lambda x: np.full_like(x, np.nan), "values that are not finite"),
+    (lambda x: x.astype(np.complex64), "complex64, expected real numbers"),
+    (lambda x: x.astype(str), "expected real numbers"),
+  ],
+)
+def test_values_that_are_no_weights_are_refused_by_name(
+  model, state, tmp_path, change, message
+):
+  name = "mag_encoder.conv1.weight"
+  np.savez(tmp_path / "weights.npz", **state | {name: change(state[name])})
+  with pytest.raises(UserError, match=rf"weights\.npz: .*{name}.*{message}"):
+    weights.load_magnifier(model, tmp_path / "weights.npz")
+
+
+def test_a_single_array_under_the_name_of_many_is_refused(model, tmp_path):
+  with (tmp_path / "weights.npz").open("wb") as file:
+    np.save(file, np.zeros(3))
+  with pytest.raises(UserError, match=r"weights\.npz: .*a single array without a name"):
+    weights.load_magnifier(model, tmp_path / "weights.npz")

@@ -5,6 +5,7 @@ import numpy as np
 from configs import baselines
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh
+from infusenet_jax.runtime.workdir import fold_folder
 from infusenet_jax.training.engine.experiment import make_experiment, make_job
 from infusenet_jax.training.results import read_samples, save_maps
 from tests.training.conftest import compiled_network
@@ -34,3 +35,16 @@ def test_each_fold_keeps_the_maps_of_its_own_sample(clips, tmp_path):
     maps = ["flow saliency"] if sample.database in ("casme", "casme2") else []
     assert list(sample.maps) == maps
     assert all(x.ndim == 2 and x.max() > 0 for x in sample.maps.values())
+
+
+def test_maps_that_cannot_be_read_are_left_out_with_a_line(clips, tmp_path, caplog):
+  config = baselines.get_config("ststnet,quickstart")
+  for name, content in (("casme", b"junk"), ("samm", b"")):
+    path = fold_folder(tmp_path, 45, name) / "maps.npz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+  with fold_folder(tmp_path, 45, "samm").joinpath("maps.npz").open("wb") as file:
+    np.save(file, np.zeros(3))  # A .npy under the other name.
+  shown = read_samples(config, tmp_path, clips)
+  assert len(shown) == 6 and not any(sample.maps for sample in shown)
+  assert caplog.text.count("the report goes without it") == 2

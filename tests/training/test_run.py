@@ -170,6 +170,18 @@ def test_another_runs_workdir_is_refused_with_the_differences(tiny_config, tmp_p
     pass
 
 
+@pytest.mark.parametrize("junk", ["", "[]", "{", "7", "[" * 100_000])
+@pytest.mark.parametrize("name", ["config.json", "records.json"])
+def test_junk_in_a_workdir_is_one_line(tiny_config, tmp_path, name, junk):
+  (tmp_path / name).write_text(junk)
+  with (
+    pytest.raises(UserError, match=rf"{name}: .*name another --workdir") as refused,
+    claim(tmp_path, tiny_config) as workdir,
+  ):
+    keep_config(workdir, tiny_config, {"samm": "a"})
+  assert "\n" not in str(refused.value)
+
+
 def test_a_workdir_in_use_is_refused(tiny_config, tmp_path):
   with (
     claim(tmp_path, tiny_config),
