@@ -5,6 +5,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.records import Clips
+from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import (
   Predictions,
   read_predictions,
@@ -23,7 +24,7 @@ def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> None:
   predictions = _fold_predictions(workdir)
   write_predictions(workdir / "predictions.csv", predictions)
   tables = cd6me_tables(predictions)
-  about = _title(config, predictions) | {"config": config, "versions": versions()}
+  about = _about(config, predictions)
   runs = sorted(set(zip(predictions.seed.tolist(), predictions.fold, strict=True)))
   curves = [
     read_curve(fold_folder(workdir, seed, fold) / "losses.csv", seed, fold)
@@ -31,20 +32,20 @@ def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> None:
   ]
   write_report(
     workdir / "report.html",
+    about,
     tables=tables,
     predictions=predictions,
     curves=curves,
     samples=read_samples(config, workdir, clips),
-    **about,
   )
-  write_tables(workdir, tables, seed=config.seeds[0], **about)
+  write_tables(workdir, tables, about)
 
 
 def print_results(config: ConfigDict, workdir: Path) -> None:
   """Prints the tables of a finished run."""
   predictions = _fold_predictions(workdir)
-  title = _title(config, predictions)
-  print(format_tables(cd6me_tables(predictions), **title), end="")
+  about = _about(config, predictions)
+  print(format_tables(cd6me_tables(predictions), about), end="")
   print(f"\nWritten to {workdir}: report.html, results.json, results.md,")
   print("au_table.csv, database_table.csv, predictions.csv")
 
@@ -53,6 +54,6 @@ def _fold_predictions(workdir: Path) -> Predictions:
   return read_predictions(sorted(workdir.glob("folds/*/predictions.csv")))
 
 
-def _title(config: ConfigDict, predictions: Predictions) -> dict:
+def _about(config: ConfigDict, predictions: Predictions) -> About:
   title = f"InfuseNet, {config.name}" if infuses(config) else config.name
-  return {"title": title, "simulated": predictions.simulated}
+  return About(title, predictions.simulated, config, versions())
