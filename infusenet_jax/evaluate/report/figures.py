@@ -21,8 +21,10 @@ from infusenet_jax.evaluate.tables import Cell
 
 RUN_COLOURS = 8  # --run0 to --run7 in style.css.
 # Colours that stand for CSS variables until the SVG is written.
-_VARIABLES = ("ink", "muted", "line", "accent", "bar", "other")
-_VARIABLES += tuple(f"run{i}" for i in range(RUN_COLOURS))
+_VARIABLES = (
+  *("ink", "muted", "line", "accent", "bar", "other"),
+  *(f"run{i}" for i in range(RUN_COLOURS)),
+)
 _COLOURS = {name: f"#00{place:02x}fe" for place, name in enumerate(_VARIABLES)}
 _STYLE = {
   "svg.fonttype": "none",
@@ -91,19 +93,11 @@ def bars(rows: Sequence[tuple[str, Cell]], title: str) -> str:
       mark = {"color": _COLOURS["other"], "linewidth": 2.5}
       axes.plot([cell.always] * 2, [place - 0.38, place + 0.38], **mark)
       weight = "bold" if average else "normal"
-      label = axes.get_yticklabels()[place]
-      label.set(color=_COLOURS["ink"], weight=weight)
-      axes.annotate(
-        f"{cell.mean:.1f}",
-        (1, place),
-        xycoords=("axes fraction", "data"),
-        xytext=(38, 0),
-        textcoords="offset points",
-        ha="right",
-        va="center_baseline",
-        color=_COLOURS["ink"],
-        weight=weight,
-      )
+      ink = {"color": _COLOURS["ink"], "weight": weight}
+      axes.get_yticklabels()[place].set(**ink)
+      beside = {"ha": "right", "va": "center_baseline"}
+      beside["transform"] = axes.get_yaxis_transform()
+      axes.text(1.15, place, f"{cell.mean:.1f}", **beside, **ink)
     return _svg(figure, title)
 
 

@@ -38,7 +38,7 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 
 MOST_PANELS = 12  # Learning curves of more folds share one panel per database.
-TEMPLATES = Environment(
+_TEMPLATES = Environment(
   loader=PackageLoader("infusenet_jax.evaluate.report"),
   autoescape=True,
   undefined=StrictUndefined,
@@ -91,7 +91,7 @@ def write_report(
   runs = aligned_runs(predictions)
   logits = np.mean([run.logits for run in runs], axis=0)
   titled = functools.partial(subtitle, simulated=about.simulated)
-  page = TEMPLATES.get_template("report.html.j2").render(
+  page = _TEMPLATES.get_template("report.html.j2").render(
     about=about,
     headline=headline(tables, about),
     titled=titled,

@@ -14,14 +14,14 @@ import pytest
 from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.report import page as report
-from infusenet_jax.evaluate.report.clips import Sample
+from infusenet_jax.evaluate.report.clips import Sample, mistakes
 from infusenet_jax.evaluate.report.figures import Curve
 from infusenet_jax.evaluate.report.page import read_curve, write_report
 from infusenet_jax.evaluate.scores import cd6me_tables
 from infusenet_jax.evaluate.tables import fold_rows, rows
 from infusenet_jax.runtime.errors import UserError
 
-EVIL = "<script>alert(1)</script>\"'{{ 7 * 7 }}$\\frac{"
+EVIL = "<script>alert(1)</script>\"'{{ 7 * 7 }}$\\frac{$"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SECTIONS = [
   "Scores",
@@ -193,9 +193,27 @@ def test_tables_show_the_scores(page, tmp_path):
   ]
   assert page.all_of("td", "Fold by fold") == folds
   assert page.values("style", "td") == [f"--f1:{value}" for value in folds]
+  run = make_predictions((45,), EVIL)
+  counts = [*run.labels[:10].sum(0), *run.labels[10:].sum(0)]
+  assert page.all_of("small", "Fold by fold") == [str(count) for count in counts] * 2
+  average = rows(tables, "database")[-1][1]["binary"]
+  first = page.all_of("p", "Scores")[:4]
+  assert first[:2] == ["binary F1, database average", f"{average.mean:.1f}"]
+  assert first[2:] == [
+    f"95 % interval {average.low:.1f} to {average.high:.1f}",
+    f"always positive {average.always:.1f}",
+  ]
   assert "± runs" in page.all_of("th", "AU table")
   one = write_page(tmp_path / "one.html", seeds=(45,), bare=True)
   assert "± runs" not in one.all_of("th", "AU table")
+
+
+def test_mistakes_are_those_of_all_runs_together(page):
+  runs = make_predictions((45, 46), EVIL)
+  logits = (runs.logits[:20] + runs.logits[20:]) / 2
+  _, expected = mistakes(runs[:20], logits)
+  texts = page.all_of("td", "Worst mistakes")
+  assert texts[3::5] == [f"{mistake.probability:.1f}" for mistake in expected]
 
 
 def test_simulated_data_are_in_every_title(page):
