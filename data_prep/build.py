@@ -27,7 +27,7 @@ from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.clips.schema import VERSION
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
-from infusenet_jax.runtime.text import format_table, print_lines
+from infusenet_jax.runtime.text import print_lines, text_table
 
 FLOW_BATCH = 16  # One shape, so that the flow is compiled once.
 # What to say of an alignment that did not go by the eyes.
@@ -285,7 +285,7 @@ def print_outcomes(outcomes: list[Outcome], all_wanted: bool) -> int:
       [DATABASES[key], *"-----", "not there"] for key in DATABASES if key not in built
     ]
   header = ["database", "clips", "subjects", "centre crops", "fixes", "problems", ""]
-  print(format_table(header, rows))
+  print(text_table([header, *rows], underlined=True))
   if any(outcome.failure for outcome in outcomes):
     return 2
   return int(any(outcome.problems for outcome in outcomes))

@@ -16,7 +16,7 @@ from data_prep.databases.layouts import LAYOUTS
 from infusenet_jax.clips.images import read_frame
 from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.text import format_table, print_lines
+from infusenet_jax.runtime.text import print_lines, text_table
 
 
 def check(root: Path, databases: list[str] | None = None, cropped: bool = False) -> int:
@@ -75,7 +75,7 @@ def check(root: Path, databases: list[str] | None = None, cropped: bool = False)
     *("database", "clips", "subjects", "without frames", "missing frames"),
     *("unreadable files", "bad rows", "fixes", "can be built"),
   ]
-  print(format_table(header, rows))
+  print(text_table([header, *rows], underlined=True))
   return status
 
 

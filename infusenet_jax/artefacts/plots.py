@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from infusenet_jax.artefacts.scores import NORMAL, Results, shown_evidence
+from infusenet_jax.evaluate.documents import subtitle
 from infusenet_jax.evaluate.protocol import AVERAGES
-from infusenet_jax.evaluate.tables import subtitle
 
 # Readable for the colour-blind (Okabe and Ito 2008); runs beyond these are hatched.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")

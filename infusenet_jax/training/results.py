@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import AUS
 from infusenet_jax.clips.records import Clips
+from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import (
   Predictions,
   read_predictions,
@@ -44,22 +45,21 @@ class Results:
   """A finished run: its predictions, scored once.
 
   Attributes:
-    title: of tables and report.
+    about: title, config and versions, as all that is written says them.
     workdir: where all of it is written.
     predictions: of every fold and seed.
     tables: of the predictions.
   """
 
-  title: str
+  about: About
   workdir: Path
   predictions: Predictions
   tables: Tables
 
   def text(self) -> str:
     """The tables for a terminal, and where the rest lies."""
-    about = {"title": self.title, "simulated": self.predictions.simulated}
     return (
-      f"{format_tables(self.tables, **about)}\n"
+      f"{format_tables(self.tables, self.about)}\n"
       f"Written to {self.workdir}: report.html, results.json, results.md,\n"
       "au_table.csv, database_table.csv, predictions.csv\n"
     )
@@ -69,8 +69,13 @@ def read_results(config: ConfigDict, workdir: Path) -> Results:
   """Scores the predictions of all folds that are in `workdir`."""
   predictions = read_predictions(fold_files(workdir, PREDICTIONS))
   infuses = config.model.name == "infusenet"
-  title = f"InfuseNet, {config.name}" if infuses else config.name
-  return Results(title, workdir, predictions, cd6me_tables(predictions))
+  about = About(
+    f"InfuseNet, {config.name}" if infuses else config.name,
+    predictions.simulated,
+    config=config,
+    versions=versions(),
+  )
+  return Results(about, workdir, predictions, cd6me_tables(predictions))
 
 
 def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
@@ -78,15 +83,10 @@ def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
   results = read_results(config, workdir)
   predictions, tables = results.predictions, results.tables
   write_predictions(workdir / PREDICTIONS, predictions)
-  about = {
-    "title": results.title,
-    "simulated": predictions.simulated,
-    "config": config,
-    "versions": versions(),
-  }
   runs = sorted(set(zip(predictions.seed.tolist(), predictions.fold, strict=True)))
   write_report(
     workdir / "report.html",
+    results.about,
     tables=tables,
     predictions=predictions,
     curves=[
@@ -94,9 +94,8 @@ def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
       for seed, fold in runs
     ],
     samples=read_samples(config, workdir, clips),
-    **about,
   )
-  write_tables(workdir, tables, seed=config.seeds[0], **about)
+  write_tables(workdir, tables, results.about)
   return results
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from infusenet_jax.evaluate.comparison import Row, score, write_study
+from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import read_predictions
 from infusenet_jax.runtime.devices import is_main
 from infusenet_jax.runtime.errors import UserError
@@ -72,14 +73,14 @@ def run(config: ConfigDict, workdir: str | Path) -> str | None:
   if not is_main():
     return None
   rows = _rows(config, workdir, variants)
+  simulated = any(row.simulated for row in rows.values())
   text = write_study(
     workdir,
     config.study.name,
     rows,
+    About(f"Study: {config.study.name}", simulated, config, versions()),
     tables=config.study.tables,
     reference=config.study.reference,
-    config=config,
-    versions=versions(),
   )
   missing = [name for name in variants if name not in rows]
   if missing:

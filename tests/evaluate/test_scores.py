@@ -84,7 +84,7 @@ def test_always_positive_is_a_model_that_says_so():
   for table in ("au", "database"):
     for kind in ("binary", "macro"):
       np.testing.assert_array_equal(
-        getattr(tables, f"{table}_always")[kind], getattr(expected, table)[kind].mean
+        tables.always[table][kind], getattr(expected, table)[kind].mean
       )
 
 

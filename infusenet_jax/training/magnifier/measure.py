@@ -24,6 +24,7 @@ from flax import nnx
 from infusenet_jax.models import weights
 from infusenet_jax.models.magnifier import Magnifier
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
+from infusenet_jax.runtime.text import markdown_table
 from infusenet_jax.training.magnifier.scenes import (
   displace,
   draw_light,
@@ -47,8 +48,8 @@ class Scene(NamedTuple):
 
 def study(
   scenes: Sequence[Scene], magnifiers: dict[str, Magnifier]
-) -> tuple[list[str], np.ndarray]:
-  """The table's lines (Markdown), and a strip that shows the middle scene at amp 10.
+) -> tuple[str, np.ndarray]:
+  """Returns the table (Markdown), and a strip that shows the middle scene at amp 10.
 
   Artefact gain is measured on the scenes' first frames.
   """
@@ -64,19 +65,16 @@ def study(
       strips.append(np.concatenate([first, *results.values(), truth], axis=1))
   pictures = [scene.first for scene in scenes if scene.amp == 10]
   columns = [f"{score}, amp {amp}" for amp in PEAKS for score in ("PSNR", "SSIM")]
-  lines = [
-    "| | " + " | ".join([*columns, "artefact gain"]) + " |",
-    "|---" * (len(columns) + 2) + "|",
-  ]
+  rows = [["", *columns, "artefact gain"]]
   for name, by_amp in scores.items():
     means = [np.mean(by_amp[amp], axis=0) for amp in PEAKS]
-    cells = [f"{mean[0]:.2f} dB | {mean[1]:.3f}" for mean in means]
+    cells = [cell for db, s in means for cell in (f"{db:.2f} dB", f"{s:.3f}")]
     gain = ""
     if name in magnifiers:
       gains = [artefact_gain(magnifiers[name], picture) for picture in pictures]
       gain = f"{np.mean(gains):.3f}"
-    lines.append("| " + " | ".join([name, *cells, gain]) + " |")
-  return lines, strips[len(strips) // 2]
+    rows.append([name, *cells, gain])
+  return markdown_table(rows), strips[len(strips) // 2]
 
 
 def make_scenes(images: Sequence[np.ndarray], light: float) -> Iterator[Scene]:
@@ -242,9 +240,9 @@ def main() -> None:
     scenes = list(read_scenes(arguments.scenes))
   else:
     scenes = list(make_scenes(read_images(arguments.images), arguments.light))
-  lines, shown = study(scenes, magnifiers)
+  table, shown = study(scenes, magnifiers)
   folder = arguments.scenes or arguments.images
-  print(f"{len(scenes)} scenes of {folder}", *lines, sep="\n")
+  print(f"{len(scenes)} scenes of {folder}", table, sep="\n")
   arguments.out.mkdir(parents=True, exist_ok=True)
   picture = arguments.out / "magnifier.jpg"
   pixels = np.uint8(np.round(255 * np.clip(shown, 0, 1)))
