@@ -6,6 +6,7 @@ from pathlib import Path
 from infusenet_jax.artefacts.scores import NORMAL, Results, shown_evidence
 from infusenet_jax.clips.labels import AUS
 from infusenet_jax.evaluate.documents import (
+  SIMULATED,
   markdown_heading,
   subtitle,
   to_csv,
@@ -22,7 +23,7 @@ _EVENLY = {"whole face, evenly": "region", "whole crop, evenly": "crop"}
 def write_study(out: Path, results: Results, about: Mapping) -> str:
   """Writes artefacts.json, .csv and .md; returns the Markdown's first tables."""
   out.mkdir(parents=True, exist_ok=True)
-  title = subtitle("Artefact study", True)
+  title = subtitle("Artefact study", SIMULATED)
   whole = {"title": title, "simulated": True, "results": results, **about}
   write_atomically(out / "artefacts.json", to_json(whole) + "\n")
   write_atomically(out / "artefacts.csv", _csv(title, results))
@@ -36,7 +37,7 @@ def write_study(out: Path, results: Results, about: Mapping) -> str:
 
 
 def _heading(text: str) -> list[str]:
-  return markdown_heading(text, simulated=True)
+  return markdown_heading(text, SIMULATED)
 
 
 def _cell(found: Mapping[str, float], sign: str = "") -> str:

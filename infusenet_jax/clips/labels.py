@@ -16,6 +16,12 @@ DATABASES = {
   "casme3a": "CAS(ME)^3",
 }
 
+
+def database_name(key: str) -> str:
+  """The name of a database; one that is none of the six is called by its key."""
+  return DATABASES.get(key, key)
+
+
 # Published clips and subjects of each database, after the annotation fixes.
 CLIPS = {
   "casme": 189,

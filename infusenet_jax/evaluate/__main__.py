@@ -53,11 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     predictions.simulated,
     config={"predictions": [str(file) for file in options.predictions]},
     versions={"infusenet-jax": __version__, "numpy": np.__version__},
+    declared=predictions.declared,
   )
   print(format_tables(tables, about), end="")
   if options.against:
     others = read_predictions(options.against, options.data)
-    both = replace(about, simulated=predictions.simulated or others.simulated)
+    both = replace(
+      about,
+      simulated=predictions.simulated or others.simulated,
+      declared=predictions.declared or others.declared,
+    )
     print("\n" + format_comparison(compare(predictions, others), both), end="")
   if options.out:
     try:

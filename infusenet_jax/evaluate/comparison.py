@@ -11,10 +11,11 @@ from infusenet_jax.evaluate.documents import (
   json_document,
   markdown_ending,
   markdown_heading,
+  markdown_text,
 )
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES
-from infusenet_jax.evaluate.scores import Tables, cd6me_tables, compare
+from infusenet_jax.evaluate.scores import Tables, compare
 from infusenet_jax.evaluate.tables import BY_AVERAGE, NAMES, basis
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.text import markdown_table
@@ -29,12 +30,10 @@ class Row:
 
   differences: (difference, low, high) by table and F1 kind, as of `scores.compare`, in
     percent; None of the reference itself, or where there is none.
-  simulated: whether any of its clips is.
   """
 
   tables: Tables
   differences: dict[str, dict[str, tuple[float, ...]]] | None
-  simulated: bool
 
   def values(self, table: str, kind: str) -> dict[str, float]:
     """The average of a table: `SCORE` in percent and, where known, `DIFFERENCE`."""
@@ -45,11 +44,18 @@ class Row:
     return values
 
 
-def score(predictions: Predictions, reference: Predictions | None) -> Row:
-  """Scores a variant and compares it with the reference on the same clips.
+def compared(
+  tables: Tables, predictions: Predictions, reference: Predictions | None
+) -> Row:
+  """A scored variant beside the reference on the same clips.
+
+  Args:
+    tables: of the variant's predictions.
+    predictions: of the variant.
+    reference: of the variant that it is compared with; itself or None: with nothing.
 
   Raises:
-    UserError: as in `cd6me_tables` and `compare`.
+    UserError: the two predict different clips.
   """
   differences = None
   if reference is not None and reference is not predictions:
@@ -57,7 +63,7 @@ def score(predictions: Predictions, reference: Predictions | None) -> Row:
       table: {kind: tuple(100 * x for x in values) for kind, values in kinds.items()}
       for table, kinds in compare(predictions, reference).items()
     }
-  return Row(cd6me_tables(predictions), differences, predictions.simulated)
+  return Row(tables, differences)
 
 
 def write_study(
@@ -122,13 +128,13 @@ def _markdown(
   compared = f"; difference: to {reference}, paired" if reference in rows else ""
   runs = "±: over runs; " if len(first.seeds) > 1 else ""
   signs = f"{runs}[ ]: 95 % interval over clips{compared}; bold: highest mean"
-  lines = [f"# {headline(first, about)}", ""]
-  lines += [f"* {line}" for line in (*basis(first), signs)]
+  lines = [f"# {markdown_text(headline(first, about))}", ""]
+  lines += [f"* {line}" for line in (*basis(first, about.simulated), signs)]
   for name, of in shown.items():
     mine = {label: rows[variant] for label, variant in of.items()}
     for table in BY_AVERAGE:
       title = f"{name}, {NAMES[table].average}"
-      lines += markdown_heading(title, about.simulated)
+      lines += markdown_heading(title, about.data)
       lines.append(markdown_table(_cells(mine, table), numbers=False))
   return "\n".join(lines) + "\n"
 

@@ -1,13 +1,18 @@
 """Titles of results, and JSON, CSV and Markdown that name config and versions."""
 
 import csv
+import html
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.labels import DATABASES, database_name
 from infusenet_jax.evaluate.scores import Tables
+from infusenet_jax.runtime.text import csv_text
+
+SIMULATED = "simulated data"
 
 
 @dataclass(frozen=True)
@@ -18,34 +23,59 @@ class About:
   simulated: whether any of the clips is; every title then says so.
   config: what was run, a dict or a ConfigDict.
   versions: {package: version}.
+  declared: whether the reader of a file had to say whether its clips are simulated;
+    every title then says that, too.
   """
 
   title: str
   simulated: bool
   config: Mapping
   versions: Mapping[str, str]
+  declared: bool = False
+
+  @property
+  def data(self) -> str:
+    """What every title says of the clips; "" for those known to be licensed."""
+    if self.declared:
+      return f"{SIMULATED if self.simulated else 'licensed data'}, as declared"
+    return SIMULATED if self.simulated else ""
 
 
 def headline(tables: Tables, about: About) -> str:
   """Adds to the title what the clips are: "simulated data" or their databases."""
-  names = ", ".join(DATABASES[key] for key in tables.databases)
-  return f"{about.title} ({'simulated data' if about.simulated else names})"
+  if about.simulated:
+    return subtitle(about.title, about.data)
+  names = ", ".join(database_name(key) for key in tables.databases)
+  if (count := len(published_databases(tables))) < len(DATABASES):
+    names += f": {count} of {len(DATABASES)} databases"
+  return f"{about.title} ({'; '.join(filter(None, (names, about.data)))})"
 
 
-def subtitle(title: str, simulated: bool) -> str:
-  """Adds to a table's or figure's title that the clips are simulated, if they are."""
-  return f"{title} (simulated data)" if simulated else title
+def published_databases(tables: Tables) -> list[str]:
+  """Lists which of the six databases of CD6ME the tables hold."""
+  return [key for key in tables.databases if key in DATABASES]
 
 
-def markdown_heading(title: str, simulated: bool) -> list[str]:
-  """Returns the lines of a section's heading, a `subtitle`."""
-  return ["", f"## {subtitle(title, simulated)}", ""]
+def subtitle(title: str, data: str) -> str:
+  """Adds to a table's or figure's title what `About.data` says of the clips."""
+  return f"{title} ({data})" if data else title
+
+
+def markdown_heading(title: str, data: str, level: int = 2) -> list[str]:
+  """Returns the lines of a heading, a `subtitle` of which nothing is formatting."""
+  return ["", f"{'#' * level} {markdown_text(subtitle(title, data))}", ""]
+
+
+def markdown_text(text: str) -> str:
+  """Escapes what Markdown or HTML would take for more than text, in one line."""
+  text = html.escape(" ".join(text.split()), quote=False)
+  return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
 
 
 def markdown_ending(about: About) -> list[str]:
   """Returns the lines of a document's last section: config and versions."""
   return [
-    *markdown_heading("Config and versions", about.simulated),
+    *markdown_heading("Config and versions", about.data),
     *("```json", to_json(about.config), "```", ""),
     *(f"* {package} {version}" for package, version in about.versions.items()),
   ]
@@ -94,7 +124,10 @@ def to_json(value: object, indent: int | None = 2) -> str:
 
 
 def to_csv(lines: Iterable[Sequence[object]]) -> str:
-  """Formats CSV whose lines end with a line feed alone."""
+  """Formats CSV whose lines end with a line feed alone; no text in it is a formula."""
   file = io.StringIO()
-  csv.writer(file, lineterminator="\n").writerows(lines)
+  csv.writer(file, lineterminator="\n").writerows(
+    [csv_text(cell) if isinstance(cell, str) else cell for cell in line]
+    for line in lines
+  )
   return file.getvalue()

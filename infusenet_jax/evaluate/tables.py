@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.clips.labels import AUS, CLIPS, DATABASES, database_name
 from infusenet_jax.evaluate.documents import (
   About,
   csv_document,
@@ -13,6 +13,8 @@ from infusenet_jax.evaluate.documents import (
   json_document,
   markdown_ending,
   markdown_heading,
+  markdown_text,
+  published_databases,
   subtitle,
 )
 from infusenet_jax.evaluate.protocol import AVERAGES
@@ -50,33 +52,39 @@ class Cell(NamedTuple):
   always: float
 
 
-def basis(tables: Tables) -> list[str]:
+def basis(tables: Tables, simulated: bool) -> list[str]:
   """Lists what the tables were computed from, and why they may not be comparable."""
   seeds = ", ".join(map(str, tables.seeds))
   count = len(tables.seeds)
   runs = f"{count} runs (seeds {seeds})" if count > 1 else f"seed {seeds}"
   lines = [f"F1 in percent; {sum(tables.clips)} clips, {runs}"]
-  if (count := len(tables.databases)) < len(DATABASES):
+  if (count := len(published_databases(tables))) < len(DATABASES):
     lines.append(
       f"{count} of the {len(DATABASES)} databases: not comparable with CD6ME results"
     )
+  if not simulated:
+    lines += [
+      f"{DATABASES[key]}: {clips} of {CLIPS[key]} clips, not comparable with CD6ME"
+      for key, clips in zip(tables.databases, tables.clips, strict=True)
+      if clips != CLIPS.get(key, clips)
+    ]
   if not tables.cross_database:
     lines.append("folds are not one database each: not comparable with CD6ME results")
   return lines
 
 
-def legend(tables: Tables) -> list[str]:
+def legend(tables: Tables, simulated: bool) -> list[str]:
   """Lists what the tables were computed from and, last, what their signs mean."""
   deviation = "±: over runs; " if len(tables.seeds) > 1 else ""
   signs = "[ ]: 95 % interval over clips; always+: always says positive"
-  return [*basis(tables), deviation + signs]
+  return [*basis(tables, simulated), deviation + signs]
 
 
 def rows(tables: Tables, table: str) -> list[tuple[str, dict[str, Cell]]]:
   """Lists (name, {"binary": Cell, "macro": Cell}) of the "au" or "database" table."""
   names = COLUMNS
   if table == "database":
-    names = [*(DATABASES[key] for key in tables.databases), "Average"]
+    names = [*map(database_name, tables.databases), "Average"]
   scores, always = getattr(tables, table), tables.always[table]
   cells = {
     kind: [
@@ -93,7 +101,7 @@ def rows(tables: Tables, table: str) -> list[tuple[str, dict[str, Cell]]]:
 def fold_rows(tables: Tables, kind: str) -> list[tuple[str, list[float]]]:
   """Lists (database, [F1 of its 12 AUs and their average in percent])."""
   return [
-    (DATABASES[key], [100 * float(value) for value in tables.fold[kind][i]])
+    (database_name(key), [100 * float(value) for value in tables.fold[kind][i]])
     for i, key in enumerate(tables.databases)
   ]
 
@@ -109,7 +117,7 @@ def format_tables(tables: Tables, about: About) -> str:
       f"{cell.mean:5.1f}{std} [{cell.low:5.1f},{cell.high:5.1f}] {cell.always:6.1f}"
     )
 
-  lines = [headline(tables, about), *legend(tables)]
+  lines = [headline(tables, about), *legend(tables, about.simulated)]
   for key, names in NAMES.items():
     model = f" model{'always+':>{width - 7}}"
     heading = [
@@ -121,7 +129,7 @@ def format_tables(tables: Tables, about: About) -> str:
     ]
     *above, average = text_table([*heading, *body]).splitlines()
     rule = "-" * (11 + 2 * width)
-    lines += ["", subtitle(names.table, about.simulated), *above, rule, average]
+    lines += ["", subtitle(names.table, about.data), *above, rule, average]
   return "\n".join(lines) + "\n"
 
 
@@ -129,7 +137,7 @@ def format_comparison(
   differences: Mapping[str, Mapping[str, tuple[float, float, float]]], about: About
 ) -> str:
   """Lays the paired differences of `scores.compare` out for a terminal, in points."""
-  lines = [subtitle(f"{about.title} minus the others, same clips", about.simulated)]
+  lines = [subtitle(f"{about.title} minus the others, same clips", about.data)]
   for table, kinds in differences.items():
     for kind, values in kinds.items():
       difference, low, high = (100 * value for value in values)
@@ -140,15 +148,15 @@ def format_comparison(
 
 def format_markdown(tables: Tables, about: About) -> str:
   """Lays all tables out as Markdown, with the seeds, the config and the versions."""
-  lines = [f"# {headline(tables, about)}", ""]
-  lines += [f"* {line}" for line in legend(tables)]
+  lines = [f"# {markdown_text(headline(tables, about))}", ""]
+  lines += [f"* {line}" for line in legend(tables, about.simulated)]
   columns = [
     column
     for kind in AVERAGES
     for column in (f"{kind} F1", f"[{kind} 95 %]", f"{kind} always+")
   ]
   for key, names in NAMES.items():
-    lines += markdown_heading(names.table, about.simulated)
+    lines += markdown_heading(names.table, about.data)
     body = [[names.row, *columns]]
     for name, cells in rows(tables, key):
       row = [f"**{name}**" if name == "Average" else name]
@@ -159,7 +167,7 @@ def format_markdown(tables: Tables, about: About) -> str:
       body.append(row)
     lines.append(markdown_table(body))
   for kind in AVERAGES:
-    lines += markdown_heading(f"Fold by fold, {kind} F1", about.simulated)
+    lines += markdown_heading(f"Fold by fold, {kind} F1", about.data)
     body = [
       [name, *(f"{value:.1f}" for value in values)]
       for name, values in fold_rows(tables, kind)

@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from infusenet_jax.evaluate.comparison import score, write_study
+from infusenet_jax.evaluate.comparison import compared, write_study
 from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import Predictions
+from infusenet_jax.evaluate.scores import cd6me_tables
 
 TABLES = (
   ("All", (("InfuseNet", "ours"), ("theirs, unfinished", "absent"), ("SSSNet", "sss"))),
@@ -39,7 +40,10 @@ def predictions_of(wrong, seeds):
 def study(tmp_path_factory):
   folder = tmp_path_factory.mktemp("study")
   ours, theirs = (predictions_of(wrong, (45, 46)) for wrong in (3, 6))
-  rows = {"ours": score(ours, theirs), "sss": score(theirs, theirs)}
+  rows = {
+    name: compared(cd6me_tables(found), found, theirs)
+    for name, found in (("ours", ours), ("sss", theirs))
+  }
   about = About("Study: models", True, {"study": {"name": "models"}}, {"jax": "1.2"})
   tables = {"tables": TABLES, "reference": "sss"}
   return folder, write_study(folder, "models", rows, about, **tables)
@@ -96,8 +100,9 @@ def test_json_and_csv_hold_the_same(study):
 
 
 def test_without_a_reference_nothing_is_compared(tmp_path):
-  rows = {"ours": score(predictions_of(3, (45,)), None)}
+  found = predictions_of(3, (45,))
+  rows = {"ours": compared(cd6me_tables(found), found, None)}
   about = About("Study: one", False, {}, {})
   text = write_study(tmp_path, "one", rows, about, tables=TABLES, reference="")
-  assert text.startswith("# Study: one (CASME II, SAMM)\n")
+  assert text.startswith("# Study: one (CASME II, SAMM: 2 of 6 databases)\n")
   assert "±" not in text and "difference" not in text and "simulated" not in text

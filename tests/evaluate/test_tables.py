@@ -99,7 +99,9 @@ def test_licensed_data_are_named_and_never_called_simulated(tmp_path, tables):
   for path in tmp_path.iterdir():
     assert "simulated data" not in path.read_text()
   assert (
-    (tmp_path / "results.md").read_text().startswith("# InfuseNet (CASME II, SAMM)")
+    (tmp_path / "results.md")
+    .read_text()
+    .startswith("# InfuseNet (CASME II, SAMM: 2 of 6 databases)")
   )
 
 
@@ -187,3 +189,32 @@ def test_empty_classes_have_a_score(tmp_path):
   results = json.loads((tmp_path / "results.json").read_text())
   assert results["au_table"]["binary"]["Average"]["mean"] == 0
   assert results["au_table"]["macro"]["Average"]["mean"] == 100
+
+
+def test_databases_with_other_counts_than_published_are_named(tables):
+  text = format_tables(tables, about(simulated=False))
+  assert "CASME II: 30 of 256 clips, not comparable with CD6ME\n" in text
+  assert "SAMM: 30 of 159 clips, not comparable" in text
+  assert " clips, not comparable" not in format_tables(tables, about(simulated=True))
+  counts = dataclasses.replace(tables, clips=(256, 159))
+  assert " clips, not comparable" not in format_tables(counts, about(simulated=False))
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_every_title_says_that_the_data_were_declared(tmp_path, tables, simulated):
+  declared = dataclasses.replace(about(simulated), declared=True)
+  words = f"{'simulated' if simulated else 'licensed'} data, as declared"
+  write_tables(tmp_path, tables, declared)
+  lines = (tmp_path / "results.md").read_text().splitlines()
+  assert all(words in line for line in lines if line.startswith("#"))
+  assert format_tables(tables, declared).count(words) == 3
+
+
+def test_nothing_in_a_title_is_formatting_or_a_formula(tmp_path, tables):
+  evil = dataclasses.replace(about(True), title="=<b>*a*\n# [x](y) `z` | _w_")
+  write_tables(tmp_path, tables, evil)
+  title = (tmp_path / "results.md").read_text().splitlines()[0]
+  assert title.startswith(r"# =&lt;b&gt;\*a\* # \[x\](y) \`z\` \| \_w\_ (simulated")
+  for name in ("au_table.csv", "database_table.csv"):
+    with (tmp_path / name).open(newline="") as file:
+      assert all(row["title"].startswith("'=<b>") for row in csv.DictReader(file))

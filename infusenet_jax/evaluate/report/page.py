@@ -14,7 +14,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.labels import DATABASES, database_name
 from infusenet_jax.evaluate.documents import About, headline, subtitle, to_json
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES
@@ -90,12 +90,15 @@ def write_report(
   """
   runs = aligned_runs(predictions)
   logits = np.mean([run.logits for run in runs], axis=0)
-  titled = functools.partial(subtitle, simulated=about.simulated)
+  titled = functools.partial(subtitle, data=about.data)
   page = _TEMPLATES.get_template("report.html.j2").render(
     about=about,
     headline=headline(tables, about),
     titled=titled,
-    basis=[", ".join(DATABASES[key] for key in tables.databases), *basis(tables)],
+    basis=[
+      ", ".join(map(database_name, tables.databases)),
+      *basis(tables, about.simulated),
+    ],
     averages=[
       (kind, NAMES[table].average, rows(tables, table)[-1][1][kind])
       for table in BY_AVERAGE

@@ -229,7 +229,9 @@ def test_simulated_data_are_in_every_title(page):
 
 def test_licensed_data_are_named(tmp_path):
   page = write_page(tmp_path / "report.html", simulated=False)
-  assert page.all_of("title")[0] == f"InfuseNet {EVIL} (CASME II, SAMM)"
+  assert (
+    page.all_of("title")[0] == f"InfuseNet {EVIL} (CASME II, SAMM: 2 of 6 databases)"
+  )
   assert not any(
     "simulated" in text for texts in page.texts.values() for _, text in texts
   )
