@@ -204,3 +204,45 @@ def test_a_signal_to_the_launcher_lets_the_run_save(machine, tmp_path):
   process.terminate()
   process.communicate(timeout=20)
   assert process.returncode == 75 and (tmp_path / "saved").exists()
+
+
+PIP = """
+Obtaining file:///infusenet
+  Installing build dependencies: finished with status 'done'
+Collecting jaxlib<=0.10.2 (from jax)
+  Downloading jaxlib-0.10.2-cp311-cp311-manylinux_2_27_x86_64.whl.metadata (1.3 kB)
+  Downloading jaxlib-0.10.2-cp311-cp311-manylinux_2_27_x86_64.whl (84.1 MB)
+Requirement already satisfied: numpy in /venv/lib
+  Using cached etils-1.14.0-py3-none-any.whl (171 kB)
+Processing /wheels/rich-15.0.0-py3-none-any.whl (from flax)
+Installing collected packages: jaxlib, etils, rich
+Successfully installed etils-1.14.0 jaxlib-0.10.2 rich-15.0.0
+""".strip()
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_an_installation_shows_that_it_goes_on(status, tmp_path):
+  (tmp_path / "bin").mkdir()
+  body = f"cat <<'EOF'\n{PIP}\nEOF\necho 'ERROR: no network' >&2\nexit {status}"
+  for name in ("python", "pip"):
+    (tmp_path / "bin" / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
+    (tmp_path / "bin" / name).chmod(0o755)
+  done = subprocess.run(
+    ["bash", "-c", "source launch/environment.sh gpu; echo ready"],
+    cwd=ROOT,
+    env=os.environ | {"VENV": str(tmp_path)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  said = [line for line in done.stderr.splitlines() if "ERROR" not in line]
+  assert said == [
+    f"installing infusenet_jax[gpu] into {tmp_path}",
+    "  jaxlib-0.10.2 (84.1 MB)",
+    "  etils-1.14.0 (171 kB)",
+    "  rich-15.0.0",
+    "  unpacking 3 packages",
+  ]
+  assert done.returncode == status and "ERROR: no network" in done.stderr
+  assert done.stdout == ("" if status else "ready\n")
+  assert (tmp_path / ".installed-gpu").exists() == (status == 0)
