@@ -25,9 +25,10 @@ sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$candidate; break;
   fi
 fi
 
-# Of what pip says, a line for each package that it fetches, and their number at the end.
+# Of what pip says, a line for each package that it fetches, and last their number.
 fetched() {
-  local line name is_file='^ *(Downloading|Using cached|Processing) ([^ ]+)( \(.* .B\))?'
+  local line name
+  local is_file='^ *(Downloading|Using cached|Processing) ([^ ]+)( \(.* .B\))?'
   while IFS= read -r line; do
     if [[ $line =~ $is_file ]] && [[ ${BASH_REMATCH[2]} != *.metadata ]]; then
       name=${BASH_REMATCH[2]##*/}
