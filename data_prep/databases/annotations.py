@@ -1,19 +1,17 @@
 """Workbooks of the six databases -> one `Clip` per usable row, by column name."""
 
 import dataclasses
-import re
-import warnings
 from pathlib import Path
 
-import openpyxl
-
-from data_prep.databases.fixes import FIXES, SWAPPED_LABELS
-from data_prep.databases.layouts import SPELLINGS, Layout, find_columns, plain
+from data_prep.databases.aus import parse_aus
+from data_prep.databases.cells import cell_text, frame_number, is_set
+from data_prep.databases.fixes import apply_fixes
+from data_prep.databases.layouts import Layout
+from data_prep.databases.rows import ADVICE, Row, read_rows
+from data_prep.databases.sheet import read_sheet
 from infusenet_jax.clips.labels import AUS
-from infusenet_jax.runtime.errors import UserError
 
-HEADER_SEARCH = 30  # Rows at the top of a sheet that may hold the column names.
-NO_AU = ("", "?", "/", "-", "none", "n/a", "nan")
+MOST_EMOTION = 60  # Characters of an emotion's name.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,43 +28,34 @@ class Clip:
   onset: int
   apex: int
   offset: int
-  labels: tuple[int, ...]  # 0 or 1 in the order of `protocol.AUS`.
+  labels: tuple[int, ...]  # 0 or 1 in the order of `labels.AUS`.
   aus: str
   emotion: str
+
+  @property
+  def place(self) -> str:
+    """Subject and clip, as messages name them."""
+    return f"{self.subject}/{self.name}"
 
 
 @dataclasses.dataclass
 class Annotations:
-  """The clips of one workbook, the rows left out and the fixes applied, as lines."""
+  """The clips of one workbook, and one line for everything that was not so plain.
+
+  rows: how many rows name a clip.
+  problems: rows that were left out.
+  fixes: what was corrected.
+  notes: what was left alone, and fixes that did not apply.
+  lacking: subject/clip of every clip that is known by name and not among `clips`.
+  """
 
   workbook: Path
+  rows: int
   clips: list[Clip]
   problems: list[str]
   fixes: list[str]
-
-
-def parse_aus(text: object) -> dict[int, bool]:
-  """AU numbers in an annotation such as `R12 + L14B`, each with its (k) mark.
-
-  AUs are split on `+`; the letters around a number are its side and intensity and
-  are dropped, as is `ref(x)`. A mark `(k)` says that the coders were unsure.
-  Empty cells and `?` hold no AU.
-
-  Raises:
-    ValueError: a part that holds no number, or more than one.
-  """
-  text = "" if text is None else str(text).strip()
-  aus: dict[int, bool] = {}
-  if text.lower() in NO_AU:
-    return aus
-  for part in text.split("+"):
-    numbers = re.findall(r"\d+", part)
-    letters = re.sub(r"\d+", "", part)
-    if len(numbers) != 1 or not re.fullmatch(r"[A-Za-z()\s.?]*", letters):
-      raise ValueError(f"AU text {text!r}: {part.strip()!r} is not one AU")
-    number = int(numbers[0])
-    aus[number] = "(k)" in part.lower() or aus.get(number, False)
-  return aus
+  notes: list[str]
+  lacking: list[str]
 
 
 def read_annotations(workbook: Path, layout: Layout, fix: bool = True) -> Annotations:
@@ -80,153 +69,54 @@ def read_annotations(workbook: Path, layout: Layout, fix: bool = True) -> Annota
   Raises:
     UserError: the file cannot be opened, or a column that is needed is missing.
   """
-  result = Annotations(workbook, [], [], [])
-  rows = _read_rows(workbook, layout, result.problems)
+  found = read_rows(workbook, read_sheet(workbook, layout), layout)
+  result = Annotations(
+    workbook, len(found.rows), [], found.problems, [], found.notes, []
+  )
+  onsets = {id(row): row.frame("onset") for row in found.rows}
   if fix:
-    result.fixes = _apply_fixes(rows, layout)
+    fixed = apply_fixes(found.rows, layout.key)
+    result.fixes = fixed.fixes
+    result.notes += [f"{workbook.name}: {note}" for note in fixed.notes]
+    result.lacking += fixed.absent
   seen: dict[tuple, int] = {}
-  for row in rows:
+  for row in found.rows:
+    place = f"{workbook.name} row {row.index} ({row.place})"
     try:
-      clip = _to_clip(row, layout)
-      same = (clip.subject, clip.filename, *_repeat_key(clip, layout))
-      if same in seen:
-        raise ValueError(f"repeats row {seen[same]} ({clip.subject}/{clip.filename})")
+      clip = _to_clip(row, layout, onsets[id(row)])
     except ValueError as error:
-      place = f"{workbook.name} row {row.index}"
-      result.problems.append(f"{place}: {error}; the row is left out")
+      result.problems.append(f"{place}: {error}; {ADVICE}")
+      result.lacking.append(row.place)
+      continue
+    same = _identity(clip, layout)
+    if same in seen:
+      result.problems.append(f"{place}: repeats row {seen[same]}; {ADVICE}")
       continue
     seen[same] = row.index
     result.clips.append(clip)
   return result
 
 
-@dataclasses.dataclass
-class _Row:
-  index: int
-  number: int
-  subject: str
-  filename: str
-  name: str
-  cells: dict[str, object]  # By field.
-  marks: dict[int, object]  # AU number -> binary cell (4DME).
-  sheet_onset: int | None
-
-
-def _repeat_key(clip: Clip, layout: Layout) -> tuple:
-  """What besides subject and file name makes a row of its own."""
+def _identity(clip: Clip, layout: Layout) -> tuple:
+  """What makes two rows one clip."""
   # CAS(ME)^3 cuts several clips out of one recording.
-  return (clip.onset, clip.apex, clip.offset) if layout.key == "casme3a" else ()
+  frames = (clip.onset, clip.apex, clip.offset) if layout.repeats_names else ()
+  return (clip.subject, clip.filename, *frames)
 
 
-def _read_rows(workbook: Path, layout: Layout, problems: list[str]) -> list[_Row]:
-  cells, header_at, columns, au_columns = _open_sheet(workbook, layout)
-  rows, names = [], {}
-  for index, values in enumerate(cells[header_at + 1 :], header_at + 2):
-    values = [v.strip() if isinstance(v, str) else v for v in values]
-    fields = {f: values[i] if i < len(values) else None for f, i in columns.items()}
-    if all(value in (None, "") for value in fields.values()):
-      continue
-    digits = re.findall(r"\d+", _text(fields["subject"]))
-    if not digits or not _text(fields["filename"]):
-      problems.append(
-        f"{workbook.name} row {index}: subject {_text(fields['subject'])!r} and file"
-        f" name {_text(fields['filename'])!r} name no clip; the row is left out"
-      )
-      continue
-    number, filename = int(digits[-1]), _text(fields["filename"])
-    subject = layout.subject.format(number)
-    # The second row of CAS(ME)^3's clip "e" of a subject is "e2", as in CD6ME.
-    count = names[subject, filename] = names.get((subject, filename), 0) + 1
-    name = filename
-    if layout.key == "casme3a" and count > 1:
-      name = f"{filename}{count}"
-    try:
-      sheet_onset = _frame_number(fields["onset"], "onset")
-    except ValueError:
-      sheet_onset = None
-    marks = {au: values[i] for au, i in au_columns.items()}
-    rows.append(
-      _Row(index, number, subject, filename, name, fields, marks, sheet_onset)
-    )
-  return rows
-
-
-def _open_sheet(workbook: Path, layout: Layout):
-  """All cells of the sheet that looks most like the layout's, and its columns."""
-  try:
-    with warnings.catch_warnings():  # About styles and drop-down lists.
-      warnings.simplefilter("ignore")
-      book = openpyxl.load_workbook(workbook, data_only=True)
-  except Exception as error:  # zipfile, zlib, XML, openpyxl: each has kinds of its own.
-    reason = " ".join(str(error).split()) or type(error).__name__
-    raise UserError(
-      f"{workbook}: not a readable .xlsx workbook ({reason}); restore it from the"
-      " database's release"
-    ) from error
-  best: tuple = (-1, [], 0, {})
-  for sheet in book.worksheets:
-    cells = [tuple(row) for row in sheet.iter_rows(values_only=True)]
-    for at, row in enumerate(cells[:HEADER_SEARCH]):
-      columns = find_columns(row)
-      if len(columns) > best[0]:
-        best = (len(columns), cells, at, columns)
-  _, cells, at, columns = best
-  header = cells[at] if cells else ()
-  au_columns = {}
-  for i, name in enumerate(header):
-    if match := re.fullmatch(r"au0*(\d+)", plain(name)):
-      au_columns[int(match[1])] = i
-  missing = [
-    f"{field} ({' or '.join(SPELLINGS[field])})"
-    for field in SPELLINGS
-    if field not in columns
-  ]
-  if layout.au_columns:
-    missing += [f"AU{au}" for au in AUS if au not in au_columns]
-  else:
-    au_columns = {}
-  if missing:
-    found = ", ".join(str(name) for name in header if name is not None)
-    raise UserError(
-      f"{workbook}: no column for {', '.join(missing)}; row {at + 1} has: {found};"
-      " rename the column in the workbook to one of these"
-    )
-  return cells, at, columns, au_columns
-
-
-def _apply_fixes(rows: list[_Row], layout: Layout) -> list[str]:
-  """Applies the known fixes in place; one line for each cell that it changes."""
-  lines = []
-  by_name = {(row.subject, row.name): row for row in reversed(rows)}
-  for key, values in FIXES.get(layout.key, {}).items():
-    for field, value in values.items():
-      if key in by_name and _text(by_name[key].cells[field]) != str(value):
-        old = _text(by_name[key].cells[field])
-        by_name[key].cells[field] = value
-        lines.append(f"{key[0]}/{key[1]}: {field} {old or 'missing'} -> {value}")
-  for first, second in SWAPPED_LABELS.get(layout.key, ()):
-    if first in by_name and second in by_name:
-      one, other = by_name[first], by_name[second]
-      one.marks, other.marks = other.marks, one.marks
-      one.cells["aus"], other.cells["aus"] = other.cells["aus"], one.cells["aus"]
-      lines.append(f"{'/'.join(first)} and {'/'.join(second)}: labels swapped back")
-  return lines
-
-
-def _to_clip(row: _Row, layout: Layout) -> Clip:
+def _to_clip(row: Row, layout: Layout, sheet_onset: int | None) -> Clip:
   onset, apex, offset = (
-    _frame_number(row.cells[field], field) for field in ("onset", "apex", "offset")
+    frame_number(row.cells[field], field) for field in ("onset", "apex", "offset")
   )
   if not onset <= apex <= offset:
     raise ValueError(
       f"apex {apex} is outside the clip, onset {onset} to offset {offset}"
-      f" ({row.subject}/{row.name})"
     )
   marked = parse_aus(row.cells["aus"])
   positive = {au for au in marked if not marked[au]}
   if layout.au_columns:
     # Binary columns are the labels; (k) in the text sets an AU to 0, as CD6ME does.
-    positive = {au for au, cell in row.marks.items() if _is_set(cell, au)}
+    positive = {au for au, cell in row.marks.items() if is_set(cell, f"AU{au}")}
     positive -= {au for au in marked if marked[au]}
   return Clip(
     database=layout.key,
@@ -235,35 +125,11 @@ def _to_clip(row: _Row, layout: Layout) -> Clip:
     filename=row.filename,
     number=row.number,
     row=row.index,
-    sheet_onset=row.sheet_onset,
+    sheet_onset=sheet_onset,
     onset=onset,
     apex=apex,
     offset=offset,
     labels=tuple(int(au in positive) for au in AUS),
-    aus=_text(row.cells["aus"]),
-    emotion=_text(row.cells["emotion"]).lower(),
+    aus=cell_text(row.cells["aus"]),
+    emotion=cell_text(row.cells["emotion"]).lower()[:MOST_EMOTION],
   )
-
-
-def _is_set(cell: object, au: int) -> bool:
-  text = _text(cell)
-  if text not in ("", "0", "1"):
-    raise ValueError(f"column AU{au} holds {text!r}, expected 0 or 1")
-  return text == "1"
-
-
-def _frame_number(cell: object, field: str) -> int:
-  text = _text(cell)
-  if not text.isdecimal():
-    found = f"is {text!r}, not a frame number" if text else "is empty"
-    raise ValueError(f"{field} {found}")
-  return int(text)
-
-
-def _text(cell: object) -> str:
-  """A cell as text; Excel's 4.0 is 4."""
-  if cell is None:
-    return ""
-  if isinstance(cell, float) and cell.is_integer():
-    cell = int(cell)
-  return str(cell).strip()
