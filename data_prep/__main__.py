@@ -60,7 +60,15 @@ def main() -> int:
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
-  parser.add_argument("--root", type=Path, required=True, help=ROOT_HELP)
+  source = parser.add_mutually_exclusive_group(required=True)
+  source.add_argument("--root", type=Path, help=ROOT_HELP)
+  source.add_argument(
+    "--own",
+    type=Path,
+    metavar="CSV",
+    help="clips of your own: database, subject, clip, path (a folder of frames or a"
+    " video), onset, apex, offset, AUs, with these words as header; see docs/data.md",
+  )
   parser.add_argument(
     "--workbook",
     action="append",
@@ -139,9 +147,13 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _sources(args: argparse.Namespace):
-  from data_prep.databases.workbook import parse_workbooks
-  from data_prep.sources import open_root
+  from data_prep.databases.annotations.workbook import parse_workbooks
+  from data_prep.sources import open_file, open_root
 
+  if args.own:
+    if args.databases or args.workbook:
+      raise UserError("--own names its databases itself: no --databases, no --workbook")
+    return open_file(args.own, args.cropped)
   workbooks = parse_workbooks(args.workbook, tuple(DATABASES))
   return open_root(args.root, args.databases, args.cropped, workbooks)
 

@@ -167,7 +167,7 @@ def _build_database(
   ):
     for batch in _batches(_crops(database, options, outcome, bar)):
       for crops, flow in zip(batch, _flow(batch, options.size), strict=True):
-        to.write(_example(crops, flow, database.fps))
+        to.write(_example(crops, flow))
         if truth:
           truth.add(crops.keys.clip, crops.alignment)
         built.append(crops.keys.clip)
@@ -234,7 +234,7 @@ def _flow(batch: list[Crops], size: int) -> np.ndarray:
   return np.asarray(_flow_and_strain(*grey))[: len(batch)].astype(np.float16)
 
 
-def _example(crops: Crops, flow: np.ndarray, fps: float) -> dict:
+def _example(crops: Crops, flow: np.ndarray) -> dict:
   clip = crops.keys.clip
   return crops.pngs | {
     "flow": flow,
@@ -248,7 +248,7 @@ def _example(crops: Crops, flow: np.ndarray, fps: float) -> dict:
     "apex_frame": crops.keys.apex,
     "window_apex_frame": crops.window_apex,
     "offset_frame": clip.offset,
-    "fps": fps,
+    "fps": crops.keys.fps,
     "aligned": crops.alignment.aligned,
   }
 
@@ -258,7 +258,7 @@ def _fingerprint(database: Database) -> str:
   lines = []
   for keys in database.clips:
     sizes = [(n, path.name, _bytes(path)) for n, path in keys.files.items()]
-    lines.append(repr((keys.clip, keys.cropped, sizes)))
+    lines.append(repr((keys.clip, keys.cropped, keys.fps, sizes)))
   return digest("\n".join(lines).encode())
 
 

@@ -2,13 +2,14 @@
 
 import concurrent.futures
 import os
+import threading
 
 from tqdm import tqdm
 
 from data_prep.databases.database import Database
 from data_prep.databases.frames import KeyFrames
+from data_prep.frame_reader import FrameReader
 from data_prep.sources import Sources, describe
-from infusenet_jax.clips.images import read_frame
 from infusenet_jax.clips.labels import CLIPS, DATABASES, SUBJECTS
 from infusenet_jax.runtime.text import format_table, print_lines
 
@@ -75,11 +76,15 @@ def _check_database(database: Database) -> tuple[list[object], bool]:
 def _decode(database: Database) -> tuple[list[str], list[str]]:
   """A line for each file of the key frames that is not readable, and the lost clips."""
 
+  local = threading.local()
+
   def problems(keys: KeyFrames) -> dict[int, str]:
+    if not hasattr(local, "reader"):
+      local.reader = FrameReader()
     found = {}
-    for number, path in keys.files.items():
+    for number in keys.files:
       try:
-        read_frame(path)
+        local.reader.read(keys, number)
       except ValueError as error:
         found[number] = f"{database.key} {keys.clip.place}: {error}"
     return found

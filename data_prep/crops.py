@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from data_prep.databases.frames import KeyFrames
+from data_prep.frame_reader import FrameReader
 from infusenet_jax.clips.faces import Alignment, FaceDetector, warp, whole_frame
-from infusenet_jax.clips.images import read_frame
 
 
 @dataclasses.dataclass
@@ -27,7 +27,9 @@ class Crops:
   unreadable: list[str]  # Candidates for the window apex that were passed over.
 
 
-def load_crops(keys: KeyFrames, size: int, detector: FaceDetector | None) -> Crops:
+def load_crops(
+  keys: KeyFrames, size: int, detector: FaceDetector | None, reader: FrameReader
+) -> Crops:
   """Reads a clip's frames, aligns them all by the onset and picks the window apex.
 
   Without a detector the frames' central squares are taken.
@@ -39,7 +41,7 @@ def load_crops(keys: KeyFrames, size: int, detector: FaceDetector | None) -> Cro
   Raises:
     ValueError: onset or apex cannot be read, or they differ in size.
   """
-  onset = read_frame(keys.files[keys.onset])
+  onset = reader.read(keys, keys.onset)
   if keys.cropped:
     alignment = whole_frame(onset, size)
   elif detector is None:
@@ -48,7 +50,7 @@ def load_crops(keys: KeyFrames, size: int, detector: FaceDetector | None) -> Cro
     alignment = detector.align(onset, size)
 
   def crop(number: int) -> np.ndarray:
-    frame = read_frame(keys.files[number])
+    frame = reader.read(keys, number)
     if frame.shape != onset.shape:
       raise ValueError(
         f"{keys.files[number]}: {frame.shape[1]}x{frame.shape[0]} pixels, but the"
@@ -110,8 +112,8 @@ def stream_crops(
 
   def load(keys: KeyFrames) -> Crops:
     if not hasattr(local, "detector"):
-      local.detector = make_detector()
-    return load_crops(keys, size, local.detector)
+      local.detector, local.reader = make_detector(), FrameReader()
+    return load_crops(keys, size, local.detector, local.reader)
 
   threads = cv2.getNumThreads()
   # The clips are the parallelism; and the cascades' results then have one order.

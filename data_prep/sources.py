@@ -5,7 +5,8 @@ from pathlib import Path
 
 from data_prep.databases.database import Database, open_database
 from data_prep.databases.find import find_databases, read_simulated
-from infusenet_jax.clips.labels import DATABASES
+from data_prep.databases.own import open_own
+from infusenet_jax.clips.labels import DATABASES, database_name
 from infusenet_jax.runtime.errors import UserError
 
 
@@ -19,7 +20,7 @@ class Source:
 
   @property
   def name(self) -> str:
-    return DATABASES.get(self.key, self.key)
+    return database_name(self.key)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,19 @@ def open_root(
       sources.append(Source(key, None, str(error)))
   absent = [] if wanted else [key for key in DATABASES if key not in found.folders]
   return Sources(sources, found.notes, absent)
+
+
+def open_file(file: Path, cropped: bool = False) -> Sources:
+  """Opens the clips that a CSV file of the user's own lists; see `databases.own`.
+
+  Raises:
+    UserError: the file cannot be read or lists no clips.
+  """
+  sources = [
+    Source(key, None, found) if isinstance(found, str) else Source(key, found)
+    for key, found in open_own(file, cropped)
+  ]
+  return Sources(sources, [], [])
 
 
 def describe(database: Database) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from data_prep.databases.annotations import Annotations, Clip, read_annotations
+from data_prep.databases.annotations.workbook import choose_workbook
 from data_prep.databases.counts import compare_counts, stray_folders
 from data_prep.databases.find import simulated_source
 from data_prep.databases.frames import (
@@ -15,7 +16,6 @@ from data_prep.databases.frames import (
 )
 from data_prep.databases.layouts import LAYOUTS, Layout
 from data_prep.databases.listing import folders_below, plain
-from data_prep.databases.workbook import choose_workbook
 from infusenet_jax.clips.labels import CLIPS, DATABASES, SUBJECTS
 from infusenet_jax.runtime.errors import UserError
 
@@ -26,7 +26,6 @@ class Database:
 
   key, name: "casme2", "CASME II".
   folder: that holds it.
-  fps: frames a second.
   source: how it was simulated; {} where it was not.
   annotated: how many clips the annotations describe.
   clips: those that have frames.
@@ -42,7 +41,6 @@ class Database:
   key: str
   name: str
   folder: Path
-  fps: float
   source: dict
   annotated: int
   clips: list[KeyFrames] = dataclasses.field(default_factory=list)
@@ -113,7 +111,6 @@ def open_database(
     key=key,
     name=DATABASES[key],
     folder=folder,
-    fps=layout.fps,
     source=source,
     annotated=len(annotations.clips),
     taken=[f"workbook {choice.path.name}, {annotations.rows} rows"],

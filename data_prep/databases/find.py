@@ -5,10 +5,10 @@ import json
 import re
 from pathlib import Path
 
+from data_prep.databases.annotations.workbook import workbook_files
 from data_prep.databases.layouts import LAYOUTS
 from data_prep.databases.listing import folders_in, plain
 from data_prep.databases.names import identify, other_database
-from data_prep.databases.workbook import workbook_files
 from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.runtime.errors import UserError
 

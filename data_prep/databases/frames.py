@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from data_prep.databases.annotations import Clip
@@ -25,11 +25,13 @@ class KeyFrames:
 
   clip: Clip
   cropped: bool
+  fps: float  # Frames a second.
   onset: int
   apex: int
   candidates: tuple[int, ...]  # For the window apex, in order.
   files: dict[int, Path]  # Onset, apex and the candidates.
   note: str  # Which frame stands in for a missing one, or "".
+  video: bool = False  # All files are one video, whose frame 0 is its first.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +212,7 @@ def _places(folder: Path, layout: Layout) -> list[Place]:
 
 
 def key_frames(
-  clip: Clip, files: dict[int, Path], fps: float, cropped: bool
+  clip: Clip, files: Mapping[int, Path], fps: float, cropped: bool
 ) -> KeyFrames:
   """Chooses the frames that are needed; a neighbour within 50 ms may stand in.
 
@@ -233,6 +235,7 @@ def key_frames(
   return KeyFrames(
     clip=clip,
     cropped=cropped,
+    fps=fps,
     onset=onset,
     apex=apex,
     candidates=candidates,
@@ -241,12 +244,14 @@ def key_frames(
   )
 
 
-def _nearest(wanted: int, files: dict[int, Path], reach: int, first: int) -> int:
+def _nearest(wanted: int, files: Mapping[int, Path], reach: int, first: int) -> int:
   near = [n for n in range(wanted - reach, wanted + reach + 1) if n in files]
   near = [n for n in near if n >= first]
   if not near:
-    folder = next(iter(files.values())).parent
+    first, last = min(files), max(files)
+    # One file for all numbers is a video.
+    place = files[first] if files[first] == files[last] else files[first].parent
     raise FileNotFoundError(
-      f"frame {wanted} is not in {folder} (frames {min(files)} to {max(files)})"
+      f"frame {wanted} is not in {place} (frames {first} to {last})"
     )
   return min(near, key=lambda n: (abs(n - wanted), n))

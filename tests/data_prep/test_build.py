@@ -15,12 +15,17 @@ from data_prep import build as build_module
 from data_prep.build import Options
 from data_prep.crops import load_crops
 from data_prep.databases.database import open_database
+from data_prep.frame_reader import FrameReader
 from data_prep.sources import open_root
 from infusenet_jax.clips.faces import FaceDetector
 from infusenet_jax.clips.flow import optical_strain
 from infusenet_jax.clips.labels import AUS, DATABASES
 from tests.data_prep.builds import SIZE, build, files, records
 from tests.data_prep.trees import draw_frame, write_all, write_casme2, write_clip
+
+
+def crops_of(keys, detector=None):
+  return load_crops(keys, SIZE, detector, FrameReader())
 
 
 def labels(record):
@@ -164,17 +169,17 @@ def test_window_apex_is_the_most_different_neighbour(tmp_path):
   cv2.imwrite(str(clip / "img31.jpg"), draw_frame(6.0))  # 55 ms after the apex.
   cv2.imwrite(str(clip / "img9.jpg"), draw_frame(6.0))  # Before the onset.
   database = open_database("casme2", folder)
-  crops = load_crops(database.clips[0], SIZE, None)
+  crops = crops_of(database.clips[0])
   assert crops.window_apex == 26
   for path in clip.iterdir():
     if path.name not in ("img10.jpg", "img20.jpg"):
       path.unlink()
   database = open_database("casme2", folder)
-  crops = load_crops(database.clips[0], SIZE, None)
+  crops = crops_of(database.clips[0])
   assert crops.window_apex == 10  # The onset, 50 ms before, where no other is left.
   assert crops.pngs["window_apex"] == crops.pngs["onset"]
   alone = dataclasses.replace(database.clips[0], candidates=())
-  crops = load_crops(alone, SIZE, None)
+  crops = crops_of(alone)
   assert crops.window_apex == 20
   assert crops.pngs["window_apex"] == crops.pngs["apex"]
 
@@ -194,7 +199,9 @@ def test_all_frames_share_the_onsets_alignment(tmp_path, monkeypatch):
     return align(self, frame, size)
 
   monkeypatch.setattr(FaceDetector, "align", spy)
-  crops = load_crops(open_database("casme2", folder).clips[0], SIZE, FaceDetector())
+  crops = load_crops(
+    open_database("casme2", folder).clips[0], SIZE, FaceDetector(), FrameReader()
+  )
   assert len(asked) == 1
   assert not crops.alignment.aligned
   (outcome,) = build(tmp_path, tmp_path / "out", ["casme2"], size=SIZE, faces="find")
@@ -209,19 +216,19 @@ def test_cropped_release_is_only_resized(tmp_path):
   write_clip(folder / "Cropped" / clip, "reg_img{}.jpg", 1, 3, 5, width=80, height=96)
   (keys,) = open_database("casme2", folder).clips
   assert keys.cropped
-  assert load_crops(keys, SIZE, FaceDetector()).alignment.found == "cropped"
+  assert crops_of(keys, FaceDetector()).alignment.found == "cropped"
   raw = folder / "CASME2_RAW_selected" / clip
   write_clip(raw, "img{}.jpg", 1, 3, 5, width=160, height=120)
   for cropped, found in ((False, "centre"), (True, "cropped")):
     (keys,) = open_database("casme2", folder, cropped=cropped).clips
     assert keys.files[1].name.startswith("reg_") == cropped
-    assert load_crops(keys, SIZE, FaceDetector()).alignment.found == found
+    assert crops_of(keys, FaceDetector()).alignment.found == found
 
 
 def test_a_square_frame_alone_is_no_crop(tmp_path):
   folder = write_casme2(tmp_path, [[1, "EP01", 1, 3, 5, "4", "x"]])
   (keys,) = open_database("casme2", folder).clips
-  assert load_crops(keys, SIZE, FaceDetector()).alignment.found == "centre"
+  assert crops_of(keys, FaceDetector()).alignment.found == "centre"
 
 
 def test_without_faces_the_central_square_is_taken(tmp_path):

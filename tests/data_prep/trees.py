@@ -32,6 +32,19 @@ def write_clip(
     write_frame(folder / name.format(number), 1.5 * (1 - distance), **size)
 
 
+def write_video(path: Path, frames: list, fps: float = 30) -> Path:
+  """A video of (H, W, 3) uint8 frames in a codec that OpenCV always brings along."""
+  codec = {".avi": "MJPG", ".mp4": "mp4v"}[path.suffix]
+  height, width = frames[0].shape[:2]
+  size = (width, height)
+  writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
+  assert writer.isOpened()
+  for frame in frames:
+    writer.write(frame)
+  writer.release()
+  return path
+
+
 def write_workbook(path: Path, rows: list[list], above: int = 0) -> Path:
   """`rows` with the column names first, below `above` other rows."""
   book = openpyxl.Workbook()

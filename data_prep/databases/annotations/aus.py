@@ -2,7 +2,7 @@
 
 import re
 
-from data_prep.databases.cells import cell_text, shown
+from data_prep.databases.annotations.cells import cell_text, shown
 
 MOST_TEXT = 300  # Characters of the text; seven AUs with sides and marks have 60.
 MOST_DIGITS = 2  # FACS numbers its units and descriptors up to 98.

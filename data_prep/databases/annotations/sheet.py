@@ -13,7 +13,7 @@ from pathlib import Path
 
 import openpyxl
 
-from data_prep.databases.cells import cell_text, shown
+from data_prep.databases.annotations.cells import cell_text, shown
 from data_prep.databases.layouts import SPELLINGS, Layout, find_columns
 from data_prep.databases.listing import plain
 from infusenet_jax.clips.labels import AUS

@@ -9,9 +9,9 @@ is applied (in a workbook that was sorted a name may belong to another row), and
 import dataclasses
 import re
 
-from data_prep.databases.aus import parse_aus
-from data_prep.databases.cells import cell_text, is_set, shown
-from data_prep.databases.rows import Row
+from data_prep.databases.annotations.aus import parse_aus
+from data_prep.databases.annotations.cells import cell_text, is_set, shown
+from data_prep.databases.annotations.rows import Row
 
 
 @dataclasses.dataclass(frozen=True)

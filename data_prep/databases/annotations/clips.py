@@ -3,12 +3,12 @@
 import dataclasses
 from pathlib import Path
 
-from data_prep.databases.aus import parse_aus
-from data_prep.databases.cells import cell_text, frame_number, is_set
-from data_prep.databases.fixes import apply_fixes
+from data_prep.databases.annotations.aus import parse_aus
+from data_prep.databases.annotations.cells import cell_text, frame_number, is_set
+from data_prep.databases.annotations.fixes import apply_fixes
+from data_prep.databases.annotations.rows import ADVICE, Row, read_rows
+from data_prep.databases.annotations.sheet import read_sheet
 from data_prep.databases.layouts import Layout
-from data_prep.databases.rows import ADVICE, Row, read_rows
-from data_prep.databases.sheet import read_sheet
 from infusenet_jax.clips.labels import AUS
 
 MOST_EMOTION = 60  # Characters of an emotion's name.

@@ -4,10 +4,10 @@ import dataclasses
 import itertools
 from pathlib import Path
 
+from data_prep.databases.annotations.sheet import MACRO
 from data_prep.databases.layouts import Layout
 from data_prep.databases.listing import files_in, folders_below, plain
 from data_prep.databases.names import is_foreign
-from data_prep.databases.sheet import MACRO
 from infusenet_jax.runtime.errors import UserError
 
 DEPTH = 3  # Folders below the database's that may hold it: part_A/annotation.

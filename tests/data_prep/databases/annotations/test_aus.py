@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.databases.aus import parse_aus
+from data_prep.databases.annotations.aus import parse_aus
 
 
 @pytest.mark.parametrize(

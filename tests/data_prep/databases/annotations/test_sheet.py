@@ -5,10 +5,10 @@ import zipfile
 import openpyxl
 import pytest
 
-from data_prep.databases import sheet as sheet_module
 from data_prep.databases.annotations import read_annotations
+from data_prep.databases.annotations import sheet as sheet_module
+from data_prep.databases.annotations.sheet import MOST_BYTES, read_sheet
 from data_prep.databases.layouts import LAYOUTS
-from data_prep.databases.sheet import MOST_BYTES, read_sheet
 from infusenet_jax.runtime.errors import UserError
 from tests.data_prep.trees import CASME2_HEADER, FOURD_HEADER, write_workbook
 

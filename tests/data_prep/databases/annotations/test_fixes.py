@@ -5,7 +5,7 @@ import random
 import pytest
 
 from data_prep.databases.annotations import read_annotations
-from data_prep.databases.fixes import FIXES, PAIRS
+from data_prep.databases.annotations.fixes import FIXES, PAIRS
 from data_prep.databases.layouts import LAYOUTS
 from infusenet_jax.clips.labels import AUS
 from tests.data_prep.trees import (

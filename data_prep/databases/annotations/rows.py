@@ -4,9 +4,14 @@ import dataclasses
 from collections import Counter
 from pathlib import Path
 
-from data_prep.databases.cells import cell_text, frame_number, shown, subject_number
+from data_prep.databases.annotations.cells import (
+  cell_text,
+  frame_number,
+  shown,
+  subject_number,
+)
+from data_prep.databases.annotations.sheet import Sheet
 from data_prep.databases.layouts import Layout
-from data_prep.databases.sheet import Sheet
 
 ADVICE = "the row is left out until that is put right in the workbook"
 MOST_NAME = 100  # Characters of a clip's name.

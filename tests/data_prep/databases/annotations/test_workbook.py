@@ -2,8 +2,8 @@
 
 import pytest
 
+from data_prep.databases.annotations.workbook import choose_workbook, parse_workbooks
 from data_prep.databases.layouts import LAYOUTS
-from data_prep.databases.workbook import choose_workbook, parse_workbooks
 from infusenet_jax.runtime.errors import UserError
 
 UPDATED, OLD = "CASME2-coding-updated.xlsx", "CASME2-coding-20140508.xlsx"
