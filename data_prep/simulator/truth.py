@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_prep.databases.annotations import Clip
+from data_prep.databases.annotations.clips import Clip
 from infusenet_jax.clips.faces import Alignment
 from infusenet_jax.clips.schema import GRID, TRUTH
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.databases.annotations import read_annotations
-from data_prep.databases.fixes import FIXES
+from data_prep.databases.annotations.clips import read_annotations
+from data_prep.databases.annotations.fixes import FIXES
 from data_prep.databases.layouts import LAYOUTS
 from data_prep.simulator.camera.film import CROP_EYES, Film
 from data_prep.simulator.camera.nuisance import KINDS

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep.build import build
 from data_prep.simulator.truth import crop_mask
 from data_prep.simulator.writer import Parameters, simulate
 from infusenet_jax.artefacts.truth import read_truth
 from infusenet_jax.clips.faces import Alignment, from_eyes, warp
 from infusenet_jax.clips.records import load_clips
 from infusenet_jax.clips.schema import GRID
+from tests.data_prep.builds import build
 
 SIZE = 64
 
@@ -50,7 +50,7 @@ def test_a_simulation_is_built_with_its_truth(tmp_path):
     scale=0.001, frames="key", labels="balanced", databases=("casme2",), nuisance=0.0
   )
   simulate(tmp_path / "root", parameters, workers=1)
-  build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  build(tmp_path / "root", tmp_path / "out", size=SIZE, faces="find")
   clips = load_clips(tmp_path / "out", SIZE)
   truth = read_truth(tmp_path / "out", clips)
   assert truth.shape == (6, GRID, GRID)
@@ -67,5 +67,5 @@ def test_records_of_a_simulation_without_truth_have_none(tmp_path):
   simulate(tmp_path / "root", dataclasses.replace(parameters, still=True), workers=1)
   for path in (tmp_path / "root/truth/casme2").iterdir():
     path.unlink()
-  build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  build(tmp_path / "root", tmp_path / "out", size=SIZE, faces="find")
   assert not list(tmp_path.glob("out/*/*/truth.npz"))
