@@ -18,6 +18,10 @@ SPLIT = "clips"  # "all" is TFDS's word for the union of a dataset's splits.
 FRAMES = ("onset", "apex", "window_apex")
 NAMES = ("database", "subject", "clip")  # Together they name a clip.
 TRUTH = "truth.npz"  # Beside the records of simulated databases.
+# Scenes for measuring magnifiers, files NAME-AMP-ROLE.png: by amp the largest motion
+# between the first and the second frame, in pixels.
+SCENE_PEAKS = {5: 0.8, 10: 0.5, 20: 0.3}
+SCENE_ROLES = ("first", "second", "truth")
 GRID = 56  # Cells along each side of a crop, of the truth and of maps beside it.
 
 
