@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from data_prep.alignments import AlignmentTable
 from data_prep.crops import Crops, stream_crops
 from data_prep.databases.find import (
   Database,
@@ -30,12 +31,7 @@ from infusenet_jax.runtime.files import lock
 from infusenet_jax.runtime.text import format_table, print_lines
 
 FLOW_BATCH = 16  # One shape, so that the flow is compiled once.
-# What to say of an alignment that did not go by the eyes.
-REMARKS = {
-  "face": "no eyes found, framed by the face, without rotation",
-  "centre": "no face found, centre crop",
-}
-RECIPE = 2  # Counts changes to what the same source puts into a record.
+RECIPE = 3  # Counts changes to what the same source puts into a record.
 
 
 @dataclasses.dataclass
@@ -74,7 +70,7 @@ def build(
     databases: keys; all that are found if None.
     size: of the square crops, pixels.
     cropped: the frames are faces already cropped; only resize them.
-    face_model: YuNet .onnx file to use in place of the Haar cascades.
+    face_model: YuNet .onnx file to use in place of MTCNN.
 
   Returns:
     One outcome per database, with a failure where it could not be built.
@@ -158,11 +154,13 @@ def _build_database(
     return
   check_space(out, len(database.clips), size)
   outcome.problems, outcome.notes = list(database.problems), list(database.notes)
-  subjects = set()
+  subjects, alignments = set(), AlignmentTable()
   with unfinished(finished) as folder, RecordWriter(folder, key, size) as to:
     for batch in _batches(_crops(database, size, face_model, outcome, bar)):
       for crops, flow in zip(batch, _flow(batch, size), strict=True):
         to.write(_example(crops, flow, database.layout.fps))
+        onset = crops.keys.files[crops.keys.onset]
+        alignments.add(crops.keys.clip, onset, crops.alignment)
         if truth:
           truth.add(crops.keys.clip, crops.alignment)
         subjects.add(crops.keys.clip.subject)
@@ -170,6 +168,8 @@ def _build_database(
     if not outcome.clips:
       raise UserError(f"{database.folder}: no clip is readable; {outcome.problems[-1]}")
     outcome.subjects = len(subjects)
+    outcome.notes += alignments.notes()
+    alignments.write(folder)
     if truth:
       truth.write(folder)
     to.finish(
@@ -191,8 +191,6 @@ def _crops(
       outcome.problems += [
         f"{place}: {line}; it cannot be the window apex" for line in crops.unreadable
       ]
-      if note := REMARKS.get(crops.alignment.found):
-        outcome.notes.append(f"{place}: {keys.files[keys.onset]}: {note}")
       outcome.centred += not crops.alignment.aligned
       yield crops
     bar.update()

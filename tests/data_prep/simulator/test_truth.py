@@ -10,7 +10,7 @@ from data_prep.build import build
 from data_prep.simulator.truth import GRID, crop_mask
 from data_prep.simulator.writer import Parameters, simulate
 from infusenet_jax.artefacts.truth import read_truth
-from infusenet_jax.clips.faces import Alignment, from_eyes, warp
+from infusenet_jax.clips.alignment import Alignment, from_eyes, warp
 from infusenet_jax.clips.records import load_clips
 
 SIZE = 64
