@@ -29,7 +29,8 @@ its frames as they were handed out
 BUILD_EPILOG = """\
 Each clip's onset, apex and window apex are aligned by the onset's eyes and cropped;
 flow and strain are measured from onset to apex. Records are written for TFDS (without
-TensorFlow) to OUT/<database>/1.0.0. A finished database is not built again; an
+TensorFlow) to OUT/<database>/1.0.0, beside them alignment.csv: where each clip's eyes
+were found, and which clips deserve a look. A finished database is not built again; an
 interrupted one is started over.
 
 Exit status: 0 all clips built, 1 some clips left out or other counts than published
@@ -106,7 +107,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     "--face-model",
     type=Path,
     metavar="ONNX",
-    help="YuNet model file for OpenCV's FaceDetectorYN (default: Haar cascades)",
+    help="YuNet model file for OpenCV's FaceDetectorYN (default: MTCNN)",
   )
 
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from data_prep.alignments import AlignmentTable
 from data_prep.crops import Crops, stream_crops
-from data_prep.databases.annotations.clips import Clip
 from data_prep.databases.database import Database
 from data_prep.outcomes import Outcome
 from data_prep.output import check_space, digest, find_finished, unfinished
@@ -26,12 +26,7 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
 FLOW_BATCH = 16  # One shape, so that the flow is compiled once.
-# What to say of an alignment that did not go by the eyes.
-REMARKS = {
-  "face": "no eyes found, framed by the face, without rotation",
-  "centre": "no face found, centre crop",
-}
-RECIPE = 3  # Counts changes to what the same source puts into a record.
+RECIPE = 4  # Counts changes to what the same source puts into a record.
 # Fields of an outcome that the records' metadata keep.
 KEPT = (
   *("clips", "subjects", "centred", "problems", "notes", "fixes", "counts", "lacking"),
@@ -45,7 +40,7 @@ class Options:
   size: of the square crops, pixels.
   cropped: the frames are faces already cropped; they are only resized.
   faces: "find" them and align by the eyes, or "none": take the frames' central squares.
-  face_model: YuNet .onnx file to use in place of the Haar cascades.
+  face_model: YuNet .onnx file to use in place of MTCNN.
   """
 
   size: int = 224
@@ -158,7 +153,8 @@ def _build_database(
   check_space(out, len(database.clips), options.size)
   outcome.problems, outcome.notes = list(database.problems), list(database.notes)
   outcome.lacking = list(database.lacking)
-  built: list[Clip] = []
+  built = []
+  alignments = AlignmentTable(faces_sought=options.faces == "find")
   # Truth is known of simulated clips alone.
   truth = TruthWriter(database.folder.resolve().parent) if database.source else None
   with (
@@ -168,6 +164,8 @@ def _build_database(
     for batch in _batches(_crops(database, options, outcome, bar)):
       for crops, flow in zip(batch, _flow(batch, options.size), strict=True):
         to.write(_example(crops, flow))
+        onset = crops.keys.files[crops.keys.onset]
+        alignments.add(crops.keys.clip, onset, crops.alignment)
         if truth:
           truth.add(crops.keys.clip, crops.alignment)
         built.append(crops.keys.clip)
@@ -176,6 +174,8 @@ def _build_database(
     outcome.clips = len(built)
     outcome.subjects = len({clip.subject for clip in built})
     outcome.counts = database.compare_counts(built, outcome.lacking)
+    outcome.notes += alignments.notes()
+    alignments.write(folder)
     if truth:
       truth.write(folder)
     to.finish(
@@ -202,9 +202,6 @@ def _crops(
       outcome.problems += [
         f"{place}: {line}; it cannot be the window apex" for line in crops.unreadable
       ]
-      note = REMARKS.get(crops.alignment.found)
-      if note and options.faces == "find":
-        outcome.notes.append(f"{place}: {keys.files[keys.onset]}: {note}")
       outcome.centred += not crops.alignment.aligned
       yield crops
     bar.update()

@@ -12,7 +12,8 @@ import numpy as np
 
 from data_prep.databases.frames import KeyFrames
 from data_prep.frame_reader import FrameReader
-from infusenet_jax.clips.faces import Alignment, FaceDetector, warp, whole_frame
+from infusenet_jax.clips.alignment import Alignment, warp, whole_frame
+from infusenet_jax.clips.faces import FaceDetector
 
 
 @dataclasses.dataclass
@@ -116,7 +117,7 @@ def stream_crops(
     return load_crops(keys, size, local.detector, local.reader)
 
   threads = cv2.getNumThreads()
-  # The clips are the parallelism; and the cascades' results then have one order.
+  # The clips are the parallelism.
   cv2.setNumThreads(1)
   pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
   waiting = collections.deque()
