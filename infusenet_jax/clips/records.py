@@ -10,7 +10,7 @@ import grain
 import numpy as np
 from tqdm import tqdm
 
-from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.labels import DATABASES, in_order, is_database
 from infusenet_jax.runtime.errors import UserError
 
 FRAMES = ("onset", "apex", "window_apex")
@@ -52,13 +52,15 @@ class Clips:
 
 
 def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
-  """The databases that have finished records in `data_dir`, in the protocol's order."""
+  """The databases that have finished records in `data_dir`.
+
+  The six come first, in the protocol's order, then those of the user's own by name.
+  """
   found = {}
-  for key in DATABASES:
-    versions = sorted(Path(data_dir).glob(f"{key}/*/dataset_info.json"))
-    if versions:
-      found[key] = versions[-1].parent
-  return found
+  for info in sorted(Path(data_dir).glob("*/*/dataset_info.json")):
+    if is_database(key := info.parents[1].name):
+      found[key] = info.parent
+  return {key: found[key] for key in in_order(found)}
 
 
 def count_clips(data_dir: str | Path) -> dict[str, int]:

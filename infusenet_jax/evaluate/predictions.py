@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.clips.labels import AUS, DATABASES, NAME_RULE, is_database
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 
@@ -148,10 +148,10 @@ def _parsed(row: dict, place: str) -> dict:
   for name in TEXT:
     if not row[name]:
       raise UserError(f"{place}: {name} is empty")
-  if row["database"] not in DATABASES:
+  if not is_database(row["database"]):
     raise UserError(
       f"{place}: database is {row['database']!r}; expected one of "
-      + ", ".join(DATABASES)
+      f"{', '.join(DATABASES)}, or {NAME_RULE}"
     )
   parsed = {name: row[name] for name in TEXT}
   parsed["simulated"] = row.get("data") == "simulated"

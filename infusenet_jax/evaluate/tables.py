@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.clips.labels import AUS, DATABASES, database_name
 from infusenet_jax.evaluate.protocol import AVERAGES
 from infusenet_jax.evaluate.scores import Tables
 from infusenet_jax.runtime.files import write_atomically
@@ -29,7 +29,7 @@ class Cell(NamedTuple):
 
 def headline(title: str, tables: Tables, simulated: bool) -> str:
   """The title with what the clips are: "simulated data" or the databases' names."""
-  names = ", ".join(DATABASES[key] for key in tables.databases)
+  names = ", ".join(database_name(key) for key in tables.databases)
   return f"{title} ({'simulated data' if simulated else names})"
 
 
@@ -45,9 +45,13 @@ def legend(tables: Tables) -> list[str]:
   runs = f"{len(tables.seeds)} runs (seeds {seeds})" if several else f"seed {seeds}"
   deviation = "±: over runs; " if several else ""
   lines = [f"F1 in percent; {sum(tables.clips)} clips, {runs}"]
-  if (count := len(tables.databases)) < len(DATABASES):
+  count = sum(key in DATABASES for key in tables.databases)
+  others = len(tables.databases) - count
+  if count < len(DATABASES) or others:
+    more = f" and {others} other" if others else ""
     lines.append(
-      f"{count} of the {len(DATABASES)} databases: not comparable with CD6ME results"
+      f"{count} of the {len(DATABASES)} databases{more}: not comparable with CD6ME"
+      " results"
     )
   if not tables.cross_database:
     lines.append("folds are not one database each: not comparable with CD6ME results")
@@ -61,7 +65,7 @@ def rows(tables: Tables, table: str) -> list[tuple[str, dict[str, Cell]]]:
   """(row's name, {"binary": Cell, "macro": Cell}) of the "au" or "database" table."""
   names = COLUMNS
   if table == "database":
-    names = [*(DATABASES[key] for key in tables.databases), "Average"]
+    names = [*(database_name(key) for key in tables.databases), "Average"]
   scores, always = getattr(tables, table), getattr(tables, f"{table}_always")
   cells = {
     kind: [
@@ -78,7 +82,7 @@ def rows(tables: Tables, table: str) -> list[tuple[str, dict[str, Cell]]]:
 def fold_rows(tables: Tables, kind: str) -> list[tuple[str, list[float]]]:
   """(database, its 12 AUs' F1 and their average in percent) of the per-fold table."""
   return [
-    (DATABASES[key], [100 * float(value) for value in tables.fold[kind][i]])
+    (database_name(key), [100 * float(value) for value in tables.fold[kind][i]])
     for i, key in enumerate(tables.databases)
   ]
 

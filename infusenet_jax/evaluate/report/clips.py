@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 
 from infusenet_jax.clips.images import flow_colours, frame_uri, heat_colours
-from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.clips.labels import AUS, database_name
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.tables import subtitle
 
@@ -53,7 +53,7 @@ def samples_section(
     if key in names:
       row = names.index(key)
       verdict = f"<p>{_verdict(run.labels[row], logits[row])}</p>"
-    name = subtitle(DATABASES.get(sample.database, sample.database), simulated)
+    name = subtitle(database_name(sample.database), simulated)
     cards.append(
       f"<article><h3>{escape(name)} <span>{escape(sample.subject)} / "
       f'{escape(sample.clip)}</span></h3><div class="images">{_images(sample)}</div>'
@@ -117,7 +117,7 @@ def mistakes_section(run: Predictions, logits: np.ndarray) -> str:
     labels, logit = run.labels[clip], logits[clip, au]
     shown = ", ".join(f"AU{a}" for a, y in zip(AUS, labels, strict=True) if y)
     values = [
-      escape(DATABASES[run.database[clip]]),
+      escape(database_name(run.database[clip])),
       escape(run.subject[clip]),
       escape(run.clip[clip]),
       _chip(AUS[au], labels[au], logit),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.labels import DATABASES, database_name
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES
 from infusenet_jax.evaluate.report.clips import (
@@ -97,7 +97,7 @@ def write_report(
   ]
   head = headline(title, tables, simulated)
   badge = '<p class="badge">simulated data</p>' if simulated else ""
-  names = ", ".join(DATABASES[key] for key in tables.databases)
+  names = ", ".join(database_name(key) for key in tables.databases)
   about = "<br>".join(escape(line) for line in (names, *legend(tables)[:-1]))
   body = "".join(
     f"<section><h2>{escape(subtitle(name, simulated))}</h2>{content}</section>"
@@ -203,7 +203,7 @@ def _curves(curves: Sequence[Curve], simulated: bool) -> str:
     panels.setdefault(curve.database if many else curve.fold, []).append(curve)
   figures = []
   for name, panel in panels.items():
-    title = subtitle(DATABASES.get(name, name), simulated)
+    title = subtitle(database_name(name), simulated)
     figures.append(f"<figure>{learning_curves(panel, title, highest)}</figure>")
   seeds = sorted({curve.seed for curve in curves})
   key = ""
