@@ -8,8 +8,8 @@ import numpy as np
 
 from data_prep.alignments import read_landmarks
 from infusenet_jax.clips.images import flow_colours
-from infusenet_jax.clips.labels import AUS, DATABASES
-from infusenet_jax.clips.schema import VERSION
+from infusenet_jax.clips.labels import AUS, database_name
+from infusenet_jax.clips.prepared import prepared_databases
 from infusenet_jax.runtime.errors import UserError
 
 CELL = 176  # Side of a picture on the sheet, pixels.
@@ -29,8 +29,11 @@ def inspect(data: Path, out: Path, clips: int = 4) -> int:
   """
   import tensorflow_datasets as tfds  # Slow to import; the checks above come first.
 
-  folders = {key: data / key / VERSION for key in DATABASES}
-  folders = {key: f for key, f in folders.items() if (f / "metadata.json").is_file()}
+  folders = {
+    key: folder
+    for key, folder in prepared_databases(data).items()
+    if (folder / "metadata.json").is_file()
+  }
   if not folders:
     raise UserError(f"--data {data}: no records there; write some with `build`")
   rows, simulated = [], False
@@ -70,7 +73,7 @@ def _row(record: dict, landmarks: dict[tuple[str, str], np.ndarray]) -> np.ndarr
   positive = [str(au) for au, on in zip(AUS, record["labels"], strict=True) if on]
   length = np.hypot(flow[..., 0], flow[..., 1])
   lines = [
-    f"{DATABASES[_text(record['database'])]}",
+    database_name(_text(record["database"])),
     f"{_text(record['subject'])}/{_text(record['clip'])}",
     f"AUs {_text(record['aus']) or 'none'}",
     f"labels {'+'.join(positive) or 'none'}",

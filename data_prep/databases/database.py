@@ -54,6 +54,10 @@ class Database:
   missing_frames: int = 0
 
   @property
+  def subjects(self) -> int:
+    return len({keys.clip.subject for keys in self.clips})
+
+  @property
   def complete_name(self) -> str:
     """The name with the word that must never be lost."""
     return f"{self.name} (simulated)" if self.source else self.name

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.labels import DATABASES, NAME_RULE, in_order, is_database
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES, confusion, f1_of_counts
 from infusenet_jax.runtime.errors import UserError
@@ -157,7 +157,7 @@ def _interval(
 
 
 def _databases(run: Predictions) -> tuple[str, ...]:
-  return tuple(key for key in DATABASES if (run.database == key).any())
+  return tuple(in_order(run.database.tolist()))
 
 
 def _counts(
@@ -183,11 +183,12 @@ def aligned_runs(predictions: Predictions) -> list[Predictions]:
   """
   if not len(predictions):
     raise UserError("no predictions: at least one clip is needed")
-  unknown = set(predictions.database.tolist()) - set(DATABASES)
+  keys = sorted(set(predictions.database.tolist()))
+  unknown = [key for key in keys if not is_database(key)]
   if unknown:
     raise UserError(
-      f"unknown database {min(unknown)!r} in the predictions; known: "
-      + ", ".join(DATABASES)
+      f"unknown database {unknown[0]!r} in the predictions; known: "
+      f"{', '.join(DATABASES)}, or {NAME_RULE}"
     )
   runs = []
   for seed in np.unique(predictions.seed):

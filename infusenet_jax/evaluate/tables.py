@@ -58,9 +58,13 @@ def basis(tables: Tables, simulated: bool) -> list[str]:
   count = len(tables.seeds)
   runs = f"{count} runs (seeds {seeds})" if count > 1 else f"seed {seeds}"
   lines = [f"F1 in percent; {sum(tables.clips)} clips, {runs}"]
-  if (count := len(published_databases(tables))) < len(DATABASES):
+  count = len(published_databases(tables))
+  others = len(tables.databases) - count
+  if count < len(DATABASES) or others:
+    more = f" and {others} other" if others else ""
     lines.append(
-      f"{count} of the {len(DATABASES)} databases: not comparable with CD6ME results"
+      f"{count} of the {len(DATABASES)} databases{more}: not comparable with CD6ME"
+      " results"
     )
   if not simulated:
     lines += [

@@ -176,8 +176,8 @@ def change_one_label(run):
       "casme/1/clip003 has other labels in the run of seed 46",
     ),
     (
-      [dataclasses.replace(simulated_run(sizes=(1,)), database=np.array(["ck"]))],
-      "unknown database 'ck'",
+      [dataclasses.replace(simulated_run(sizes=(1,)), database=np.array(["CK"]))],
+      "unknown database 'CK'",
     ),
   ],
 )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from infusenet_jax.clips.images import flow_colours, frame_uri, heat_colours
-from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.clips.labels import AUS, database_name
 from infusenet_jax.evaluate.predictions import Predictions
 
 MOST_MISTAKES = 20
@@ -85,7 +85,7 @@ def cards(
   rows = {name: row for row, name in enumerate(names)}
   return [
     Card(
-      DATABASES.get(sample.database, sample.database),
+      database_name(sample.database),
       sample.subject,
       sample.clip,
       _pictures(sample),
@@ -106,7 +106,7 @@ def mistakes(run: Predictions, logits: np.ndarray) -> tuple[int, list[Mistake]]:
   order = np.argsort(-np.abs(logits[clips, aus]), kind="stable")[:MOST_MISTAKES]
   return len(clips), [
     Mistake(
-      DATABASES[run.database[clip]],
+      database_name(run.database[clip]),
       run.subject[clip],
       run.clip[clip],
       _verdict(AUS[au], run.labels[clip, au], logits[clip, au]),

@@ -159,7 +159,7 @@ def _panels(curves: Sequence[Curve], titled: Callable[[str], str]) -> list[Marku
   return [
     Markup(
       learning_curves(
-        panel, titled(DATABASES.get(name, name)), max(losses, default=1.0), colours
+        panel, titled(database_name(name)), max(losses, default=1.0), colours
       )
     )
     for name, panel in panels.items()
