@@ -50,7 +50,7 @@ class Options:
 
   def identity(self) -> dict:
     """What the records depend on, as their metadata hold it."""
-    model = self.face_model
+    model = self.face_model if self.faces == "find" else None
     return {
       "recipe": RECIPE,
       "size": self.size,

@@ -1,7 +1,6 @@
 """The commands as a user meets them: exit status, one line per problem."""
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -12,9 +11,7 @@ import numpy as np
 import openpyxl
 import pytest
 
-from data_prep.__main__ import main
 from infusenet_jax.clips.labels import CLIPS, SUBJECTS
-from infusenet_jax.runtime.errors import exit_with_one_line
 from infusenet_jax.runtime.files import lock
 from tests.data_prep.trees import (
   CASME2_HEADER,
@@ -23,26 +20,6 @@ from tests.data_prep.trees import (
   write_clip,
   write_workbook,
 )
-
-PROGRESS = re.compile(r"\d+/\d+ \[")
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-  """Runs `python -m data_prep ...` in this process: (exit status, stdout, lines)."""
-
-  def run(*arguments):
-    monkeypatch.setattr(sys, "argv", ["data_prep", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-      exit_with_one_line(main)
-    captured = capsys.readouterr()
-    # The progress bar rewrites its line with carriage returns.
-    lines = captured.err.replace("\r", "\n").splitlines()
-    lines = [line for line in lines if line.strip() and not PROGRESS.search(line)]
-    assert not any("Traceback" in line for line in lines)
-    return caught.value.code, captured.out, lines
-
-  return run
 
 
 def row_of(table, name):
@@ -322,7 +299,6 @@ assert "jax" not in sys.modules and "tensorflow_datasets" not in sys.modules
   assert "python -m data_prep build --root DATABASES --out data" in done.stdout
   code = """
 from data_prep import __main__ as commands
-from infusenet_jax.clips.labels import CLIPS, SUBJECTS
 from infusenet_jax.runtime.errors import exit_with_one_line
 def interrupted():
   raise KeyboardInterrupt

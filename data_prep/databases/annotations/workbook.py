@@ -43,13 +43,15 @@ def choose_workbook(folder: Path, layout: Layout, given: Path | None = None) -> 
   books = [p for p in files if p.suffix.lower() == ".xlsx" and p not in macro]
   notes = [f"{_below(p, folder)} is not taken: macro-expressions" for p in macro]
   known = [path for name in layout.workbooks for path in books if _same(path, name)]
-  if not known and len(books) == 1:
+  stems = [plain(Path(name).stem) for name in layout.workbooks]
+  unread = [p for p in files if p not in books and plain(p.stem) in stems]
+  if not known and len(books) == 1 and not unread:
     notes.append(
       f"{_below(books[0], folder)} is the only workbook there, so it is taken"
     )
     return Choice(books[0], notes)
   if not known:
-    raise UserError(_none_known(folder, layout, books, files))
+    raise UserError(_none_known(folder, layout, books if not unread else [], files))
   first = known[0]
   for other in known[1:]:
     if _same(other, first.name) and _bytes(other) != _bytes(first):

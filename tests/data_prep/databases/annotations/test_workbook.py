@@ -91,6 +91,9 @@ def test_tables_of_other_kinds_are_named_with_what_to_do(tmp_path, suffix):
   put(tmp_path, f"CASME2-coding-updated{suffix}")
   with pytest.raises(UserError, match=rf"found CASME2-\S+\{suffix}; save it as \.xlsx"):
     choose(tmp_path)
+  put(tmp_path, "notes.xlsx")  # It is not taken for want of a better one.
+  with pytest.raises(UserError, match=rf"found CASME2-\S+\{suffix}; save it as \.xlsx"):
+    choose(tmp_path)
   given = tmp_path / f"CASME2-coding-updated{suffix}"
   with pytest.raises(UserError, match=r"not an \.xlsx file; save it as"):
     choose(tmp_path, given=given)
