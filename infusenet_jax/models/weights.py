@@ -29,11 +29,10 @@ State = Mapping[str, np.ndarray]
 # Our paths, dots between the parts, to PyTorch's names; applied in this order.
 _RENAMED = (
   (r"\.layers\.", "."),
-  (r"^flow_stem\.", ""),
-  (r"^(flow|magnified)_stages\.(\d)", r"\1.layer\2"),
-  (r"\.layer(\d)", lambda match: f".layer{int(match[1]) + 1}"),
-  (r"^flow\.", ""),
-  (r"^magnified(_stem)?\.", "spatial_model_mag."),
+  (r"^flow_", ""),
+  (r"^stem\.", ""),
+  (r"^magnified_(stem\.)?", "spatial_model_mag."),
+  (r"\bstages\.(\d)", lambda match: f"layer{int(match[1]) + 1}"),
   (r"^head\.", "fc."),
   (r"^magnifier\.", "mag_"),
   (r"manipulator\.before\.", "manipulator.convblks.0.conv1."),
