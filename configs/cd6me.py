@@ -48,7 +48,9 @@ def get_config() -> ConfigDict:
       "amp": 10.0,  # magnification factor
       "width": 64,  # channels of the first stage
       "magnifier_weights": "pretrained",  # ours; or a .npz or PyTorch file
-      "resnet_weights": "",  # a torchvision ResNet-18 for both trunks; empty: none
+      "resnet_weights": "",  # a torchvision or timm ResNet-18 for the trunks, or none
+      "weights": "",  # a checkpoint of the authors' form for all of InfuseNet, or none
+      "streams": 2,  # of off_apexnet: 2 as in its paper, 1 as in the benchmark
     }
   )
   config.decide_by = "both"  # mean logit of both heads; or "flow", "magnified"

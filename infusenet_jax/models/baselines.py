@@ -15,12 +15,22 @@ from flax import nnx
 from infusenet_jax.models import lowering
 from infusenet_jax.models.branches import FlowBranch
 from infusenet_jax.models.classifier import Classifier
-from infusenet_jax.models.resnet import BatchNorm
+from infusenet_jax.models.resnet import BatchNorm, linear, torch_init
 
-# PyTorch's default: U(-b, b) with b = 1 / sqrt(fan in).
-_uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-Conv = partial(nnx.Conv, kernel_init=_uniform, conv_general_dilated=lowering.conv)
-Linear = partial(nnx.Linear, kernel_init=_uniform)
+
+def conv(
+  features_in: int, features: int, size: int, *, padding: int = 0, rngs: nnx.Rngs
+) -> nnx.Conv:
+  """A convolution with bias as PyTorch draws it; see `torch_init`."""
+  return nnx.Conv(
+    features_in,
+    features,
+    (size, size),
+    padding=padding,
+    conv_general_dilated=lowering.conv,
+    **torch_init(features_in * size * size),
+    rngs=rngs,
+  )
 
 
 class SSSNet(Classifier):
@@ -35,22 +45,22 @@ class SSSNet(Classifier):
     # One mask for all pixels: a channel is dropped as a whole.
     channels = partial(nnx.Dropout, 0.5, broadcast_dims=(1, 2), rngs=rngs)
     self.features = nnx.Sequential(
-      Conv(3, 32, (5, 5), padding="VALID", rngs=rngs),
+      conv(3, 32, 5, rngs=rngs),
       nnx.relu,
       partial(lowering.max_pool, window=3, stride=3, padding=0),
       BatchNorm(32, rngs=rngs),
       channels(),
-      Conv(32, 64, (3, 3), padding="VALID", rngs=rngs),
+      conv(32, 64, 3, rngs=rngs),
       nnx.relu,
       partial(lowering.max_pool, window=2, stride=2, padding=0),
       BatchNorm(64, rngs=rngs),
       channels(),
     )
     self.head = nnx.Sequential(
-      Linear(9 * 9 * 64, 256, rngs=rngs),
+      linear(9 * 9 * 64, 256, rngs=rngs),
       nnx.relu,
       nnx.Dropout(0.5, rngs=rngs),
-      Linear(256, num_aus, rngs=rngs),
+      linear(256, num_aus, rngs=rngs),
     )
 
   def heads(
@@ -70,7 +80,7 @@ class STSTNet(Classifier):
   def __init__(self, num_aus: int = 12, *, rngs: nnx.Rngs):
     self.streams = nnx.List(
       nnx.Sequential(
-        Conv(3, filters, (3, 3), padding=2, rngs=rngs),
+        conv(3, filters, 3, padding=2, rngs=rngs),
         nnx.relu,
         BatchNorm(filters, rngs=rngs),
         partial(lowering.max_pool, window=3, stride=3, padding=1),
@@ -78,7 +88,7 @@ class STSTNet(Classifier):
       )
       for filters in (3, 5, 8)
     )
-    self.head = Linear(5 * 5 * 16, num_aus, rngs=rngs)
+    self.head = linear(5 * 5 * 16, num_aus, rngs=rngs)
 
   def heads(
     self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
@@ -89,42 +99,52 @@ class STSTNet(Classifier):
 
 
 class OffApexNet(Classifier):
-  """One stream of two convolutions for each of u and v, joined at 28 px.
+  """Two convolutions on u and v and one hidden layer, at 28 px; strain is not used.
 
   Gan, Liong, Yau, Huang, Tan, "OFF-ApexNet on Micro-expression Recognition System"
-  (2019). The strain is not used.
+  (2019). Their network has two streams, one of u and one of v, joined before the hidden
+  layer; the CD6ME benchmark's, whose results are published, has one that sees both.
+
+  Args:
+    num_aus: outputs A, one per action unit.
+    streams: 1 or 2.
+    rngs: initialises the parameters.
+
+  Raises:
+    ValueError: `streams` is neither.
   """
 
   size = 28
 
-  def __init__(self, num_aus: int = 12, *, rngs: nnx.Rngs):
+  def __init__(self, num_aus: int = 12, *, streams: int = 2, rngs: nnx.Rngs):
+    if streams not in STREAMS:
+      raise ValueError(f"streams is {streams!r}, expected 1 or 2")
     pool = partial(lowering.max_pool, window=2, stride=2, padding=0)
     self.streams = nnx.List(
       nnx.Sequential(
-        Conv(1, 6, (3, 3), padding=1, rngs=rngs),
+        conv(2 // streams, 6, 3, padding=1, rngs=rngs),
         nnx.relu,
         pool,
-        Conv(6, 16, (3, 3), padding=1, rngs=rngs),
+        conv(6, 16, 3, padding=1, rngs=rngs),
         nnx.relu,
         pool,
       )
-      for _ in ("u", "v")
+      for _ in range(streams)
     )
     self.head = nnx.Sequential(
       nnx.Dropout(0.5, rngs=rngs),
-      Linear(2 * 7 * 7 * 16, 1024, rngs=rngs),
+      linear(streams * 7 * 7 * 16, 1024, rngs=rngs),
       nnx.relu,
       nnx.Dropout(0.5, rngs=rngs),
-      Linear(1024, num_aus, rngs=rngs),
+      linear(1024, num_aus, rngs=rngs),
     )
 
   def heads(
     self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
   ) -> tuple[jax.Array]:
     flow = _resized(flow, self.size)
-    features = [
-      _flat(stream(flow[..., i : i + 1])) for i, stream in enumerate(self.streams)
-    ]
+    seen = jnp.split(flow[..., :2], len(self.streams), axis=-1)
+    features = [_flat(stream(x)) for stream, x in zip(self.streams, seen, strict=True)]
     return (self.head(jnp.concatenate(features, axis=-1)),)
 
 
@@ -142,6 +162,7 @@ class FlowResNet18(FlowBranch):
     return super().heads(_resized(flow, min(self.size, flow.shape[1])))
 
 
+STREAMS = (1, 2)  # of OffApexNet
 BASELINES = {
   "sssnet": SSSNet,
   "ststnet": STSTNet,

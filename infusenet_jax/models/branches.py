@@ -26,7 +26,7 @@ class FlowBranch(Classifier):
   def __init__(self, num_aus: int = 12, *, width: int = 64, dtype=None, rngs: nnx.Rngs):
     self.stem = resnet.Stem(width, dtype=dtype, rngs=rngs)
     self.stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
-    self.head = resnet.head(8 * width, num_aus, rngs=rngs)
+    self.head = resnet.linear(8 * width, num_aus, rngs=rngs)
 
   def heads(
     self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
@@ -60,7 +60,7 @@ class MagnifiedBranch(Classifier):
     self.magnifier = Magnifier(dtype=dtype, rngs=rngs)
     self.magnified_stem, channels = self.magnified.stem(width, dtype=dtype, rngs=rngs)
     self.magnified_stages = resnet.stages(channels, width, dtype=dtype, rngs=rngs)
-    self.head = resnet.head(8 * width, num_aus, rngs=rngs)
+    self.head = resnet.linear(8 * width, num_aus, rngs=rngs)
 
   def heads(
     self,
@@ -93,7 +93,7 @@ class Concatenated(MagnifiedBranch):
     super().__init__(num_aus, width=width, dtype=dtype, rngs=rngs, **magnified)
     self.flow_stem = resnet.Stem(width, dtype=dtype, rngs=rngs)
     self.flow_stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
-    self.head = resnet.head(2 * 8 * width, num_aus, rngs=rngs)
+    self.head = resnet.linear(2 * 8 * width, num_aus, rngs=rngs)
 
   def heads(
     self,

@@ -79,7 +79,7 @@ class InfuseNet(Classifier):
       _infusion(infusion if place < infused else None, width * scale)
       for place, scale in enumerate((1, 2, 4, 8, 8))
     )
-    self.head = resnet.head(8 * width, num_aus, rngs=rngs)
+    self.head = resnet.linear(8 * width, num_aus, rngs=rngs)
 
   def heads(
     self,

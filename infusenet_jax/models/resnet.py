@@ -1,5 +1,6 @@
 """ResNet-18 (He et al. 2016) as torchvision builds it: stem and four stages."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -14,8 +15,30 @@ Conv = partial(
   kernel_init=nnx.initializers.variance_scaling(2.0, "fan_out", "normal"),
   conv_general_dilated=lowering.conv,
 )
-# Computed in float32 at any compute dtype; 0.9 is 0.1 in torch's convention.
-BatchNorm = partial(nnx.BatchNorm, momentum=0.9, epsilon=1e-5, use_fast_variance=False)
+
+
+class BatchNorm(nnx.BatchNorm):
+  """scale (x - mean) / sqrt(var + 1e-5) + bias, by channel (Ioffe, Szegedy 2015).
+
+  In training, mean and var are those of the batch's n values per channel, and
+  running = 0.9 running + 0.1 new is kept for evaluation. As in PyTorch and unlike in
+  Flax, the variance is divided by n where it normalises and by n - 1 where it is kept.
+  Computed in float32 or wider.
+  """
+
+  def __init__(self, features: int, *, rngs: nnx.Rngs):
+    super().__init__(
+      features, momentum=0.9, epsilon=1e-5, use_fast_variance=False, rngs=rngs
+    )
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    if self.use_running_average:
+      return super().__call__(x)
+    kept = self.momentum * self.var[...]
+    y = super().__call__(x)
+    count = x.size // x.shape[-1]
+    self.var[...] = kept + (self.var[...] - kept) * count / max(count - 1, 1)
+    return y
 
 
 class BasicBlock(nnx.Module):
@@ -100,12 +123,16 @@ def global_average(x: jax.Array) -> jax.Array:
   return jnp.mean(x.astype(jnp.promote_types(x.dtype, jnp.float32)), axis=(1, 2))
 
 
-def head(features: int, num_aus: int, *, rngs: nnx.Rngs) -> nnx.Linear:
-  """A linear layer as PyTorch draws it: U(-b, b) with b = 1 / sqrt(features)."""
-  bound = features**-0.5
-  uniform = lambda key, shape, dtype, **_: jax.random.uniform(  # noqa: E731
-    key, shape, dtype, -bound, bound
-  )
-  return nnx.Linear(
-    features, num_aus, kernel_init=uniform, bias_init=uniform, rngs=rngs
-  )
+def linear(features_in: int, features: int, *, rngs: nnx.Rngs) -> nnx.Linear:
+  """A linear layer as PyTorch draws it; see `torch_init`."""
+  return nnx.Linear(features_in, features, **torch_init(features_in), rngs=rngs)
+
+
+def torch_init(fan_in: int) -> dict[str, Callable]:
+  """PyTorch's initial weights and biases: all U(-b, b) with b = 1 / sqrt(fan in)."""
+  bound = fan_in**-0.5
+
+  def uniform(key, shape, dtype, **_):
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+  return {"kernel_init": uniform, "bias_init": uniform}

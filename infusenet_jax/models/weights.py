@@ -1,27 +1,32 @@
 """Weights in and out, by the names that the authors' and torchvision's files use.
 
 A state is a mapping of tensor names to NumPy arrays in PyTorch's layout. Files are
-either PyTorch's (.pth; needs torch, an optional extra) or the same state as a plain
-.npz, which holds no pickle. Three kinds are told apart by their names: a ResNet-18, a
-magnifier, a whole InfuseNet.
+PyTorch's (.pth, .bin; needs torch, an optional extra), .safetensors, or the same state
+as a plain .npz; the last two hold no pickle. Three kinds are told apart by their names:
+a ResNet-18 (torchvision's and timm's have the same), a magnifier, a whole InfuseNet.
 
-    python -m infusenet_jax.models.weights IN.pth OUT.npz
+    python -m infusenet_jax.models.weights IN OUT
 """
 
 import argparse
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import jax.numpy as jnp
 import numpy as np
+import safetensors
+import safetensors.numpy
 from flax import nnx
 
+from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.models.magnifier import Magnifier
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.files import read_arrays
 
+SUFFIXES = (".npz", ".safetensors", ".pth")  # of the files that `write` writes
 PRETRAINED_MAGNIFIER = Path(__file__).with_name("magnifier.npz")
 
 State = Mapping[str, np.ndarray]
@@ -29,11 +34,10 @@ State = Mapping[str, np.ndarray]
 # Our paths, dots between the parts, to PyTorch's names; applied in this order.
 _RENAMED = (
   (r"\.layers\.", "."),
-  (r"^flow_stem\.", ""),
-  (r"^(flow|magnified)_stages\.(\d)", r"\1.layer\2"),
-  (r"\.layer(\d)", lambda match: f".layer{int(match[1]) + 1}"),
-  (r"^flow\.", ""),
-  (r"^magnified(_stem)?\.", "spatial_model_mag."),
+  (r"^flow_", ""),
+  (r"^stem\.", ""),
+  (r"^magnified_(stem\.)?", "spatial_model_mag."),
+  (r"\bstages\.(\d)", lambda match: f"layer{int(match[1]) + 1}"),
   (r"^head\.", "fc."),
   (r"^magnifier\.", "mag_"),
   (r"manipulator\.before\.", "manipulator.convblks.0.conv1."),
@@ -52,7 +56,7 @@ def from_torch(model: nnx.Module, state: State) -> None:
   """Fills `model` from a state, in place.
 
   Args:
-    model: an `InfuseNet` or a `Magnifier`.
+    model: an `InfuseNet`, a ResNet-18 on flow or a `Magnifier`.
     state: of the same kind; all names may begin with "module.". Unitary infusion has
       no counterpart in it and keeps its parameters, which start as the published one.
 
@@ -66,14 +70,15 @@ def from_torch(model: nnx.Module, state: State) -> None:
 
 
 def to_torch(model: nnx.Module) -> dict[str, np.ndarray]:
-  """The state of an `InfuseNet` (but for unitary infusion) or a `Magnifier`."""
+  """The state of a network, but for unitary infusion, by PyTorch's names."""
   return {name: _to_torch_layout(v[...]) for name, v in _variables(model)}
 
 
-def load_resnet(model: InfuseNet, path: str | Path) -> None:
-  """Starts both branches of `model` from a ResNet-18 file (.pth or .npz).
+def load_resnet(model: Classifier, path: str | Path) -> None:
+  """Starts the trunks of `model` from a ResNet-18 file, torchvision's or timm's.
 
-  The magnified branch takes the four stages; the file's own classifier is left out.
+  The flow branch takes all but the file's classifier, a magnified branch the four
+  stages.
 
   Raises:
     UserError: the file is absent, unreadable or no ResNet-18 of this width.
@@ -91,8 +96,17 @@ def load_resnet(model: InfuseNet, path: str | Path) -> None:
         variable[...] = jnp.asarray(array, variable.dtype)
 
 
+def load_infusenet(model: InfuseNet, path: str | Path) -> None:
+  """Fills all of `model` from a checkpoint of the authors' form.
+
+  Raises:
+    UserError: the file is absent, unreadable or no InfuseNet of this shape.
+  """
+  _named(path, from_torch, model, read(path))
+
+
 def load_magnifier(model: InfuseNet | Magnifier, path: str | Path) -> None:
-  """Fills the magnifier (of `model`) from a file (.pth or .npz).
+  """Fills the magnifier (of `model`) from a file.
 
   A path of "pretrained" stands for the weights that ship with this package. Of a
   whole InfuseNet's file the magnifier is taken.
@@ -108,7 +122,11 @@ def load_magnifier(model: InfuseNet | Magnifier, path: str | Path) -> None:
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-  """The state in a .pth or .npz file, without prefixes and redundant tensors.
+  """The state in a file, without prefixes and redundant tensors.
+
+  Args:
+    path: .npz, .safetensors, or any other suffix for what torch.save wrote: a state, or
+      one under "state_dict", "model_state_dict" or "model".
 
   Raises:
     UserError: the file is absent or not what its suffix says, or torch is missing.
@@ -119,6 +137,8 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
   try:
     if path.suffix == ".npz":
       state = _plain(read_arrays(path))
+    elif path.suffix == ".safetensors":
+      state = _plain(_read_safetensors(path))
     else:
       state = _plain(_read_torch(path))
     _check_values(state)
@@ -136,18 +156,45 @@ def _check_values(state: State) -> None:
 
 
 def write(path: str | Path, state: State) -> None:
-  """Writes a state as .npz: arrays only, no pickle."""
-  np.savez_compressed(path, **{k: np.asarray(v) for k, v in state.items()})
+  """Writes a state; the suffix decides how: one of `SUFFIXES`.
+
+  Raises:
+    ValueError: another suffix.
+    UserError: it is .pth, and torch is missing.
+  """
+  path = Path(path)
+  state = {name: np.ascontiguousarray(tensor) for name, tensor in state.items()}
+  if path.suffix == ".npz":
+    np.savez_compressed(path, **state)
+  elif path.suffix == ".safetensors":
+    safetensors.numpy.save_file(state, path)
+  elif path.suffix == ".pth":
+    torch = _torch(path)
+    torch.save({name: torch.from_numpy(x.copy()) for name, x in state.items()}, path)
+  else:
+    raise ValueError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}")
 
 
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+  try:
+    return safetensors.numpy.load_file(path)
+  except (safetensors.SafetensorError, KeyError, TypeError) as error:
+    raise ValueError(str(error)) from error
+
+
+def _torch(path: Path) -> ModuleType:
   try:
     import torch
   except ImportError:
     raise UserError(
-      f"{path}: reading PyTorch files needs torch, found none; "
-      "pip install 'infusenet_jax[torch]'"
+      f"{path}: PyTorch files need torch, found none; pip install "
+      "'infusenet_jax[torch]', or take a .safetensors or .npz file"
     ) from None
+  return torch
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+  torch = _torch(path)
   try:
     state = torch.load(path, map_location="cpu", weights_only=True)
   except Exception as error:  # torch raises whatever its unpickler meets
@@ -155,7 +202,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
       f"{path}: not a PyTorch file of plain tensors ({type(error).__name__}); "
       "expected what torch.save(model.state_dict(), path) writes"
     ) from error
-  for key in ("state_dict", "model"):
+  for key in ("state_dict", "model_state_dict", "model"):
     if isinstance(state, dict) and isinstance(state.get(key), dict):
       state = state[key]
   if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
@@ -179,7 +226,7 @@ def _variables(model: nnx.Module) -> Iterator[tuple[str, nnx.Variable]]:
     yield name, variable
 
 
-def _flow_branch(model: InfuseNet) -> dict[str, nnx.Variable]:
+def _flow_branch(model: Classifier) -> dict[str, nnx.Variable]:
   elsewhere = ("mag_", "spatial_model_mag.", "fc.")
   return {n: v for n, v in _variables(model) if not n.startswith(elsewhere)}
 
@@ -249,13 +296,15 @@ def main() -> None:
   """The command; `python -m infusenet_jax.models.weights --help` explains it."""
   parser = argparse.ArgumentParser(
     prog="python -m infusenet_jax.models.weights",
-    description="Turns PyTorch weights (ResNet-18, magnifier or InfuseNet) into .npz.",
+    description="Turns weights (ResNet-18, magnifier or InfuseNet) into another form.",
   )
-  parser.add_argument("source", type=Path, metavar="IN.pth")
-  parser.add_argument("target", type=Path, metavar="OUT.npz")
+  parser.add_argument("source", type=Path, metavar="IN")
+  parser.add_argument("target", type=Path, metavar="OUT")
   arguments = parser.parse_args()
-  if arguments.target.suffix != ".npz":
-    raise UserError(f"{arguments.target}: expected a file name that ends in .npz")
+  if arguments.target.suffix not in SUFFIXES:
+    raise UserError(
+      f"{arguments.target}: expected a file name that ends in {' or '.join(SUFFIXES)}"
+    )
   state = read(arguments.source)
   try:
     kind = check(state)

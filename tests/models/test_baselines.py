@@ -27,6 +27,14 @@ PARAMETERS = {
 }
 
 
+def test_off_apexnet_as_benchmarked_has_one_stream():
+  model = nnx.eval_shape(lambda: BASELINES["off_apexnet"](streams=1, rngs=nnx.Rngs(0)))
+  count = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+  assert count == 817_134
+  with pytest.raises(ValueError, match="streams is 3, expected 1 or 2"):
+    BASELINES["off_apexnet"](streams=3, rngs=nnx.Rngs(0))
+
+
 @pytest.mark.parametrize("name", BASELINES)
 def test_shapes_and_parameters(name):
   model = nnx.eval_shape(lambda: BASELINES[name](rngs=nnx.Rngs(0)))
@@ -59,8 +67,9 @@ def test_sssnet_drops_whole_channels():
   assert 0.3 < kept.mean() < 0.7
 
 
-def test_off_apexnet_ignores_strain():
-  model = BASELINES["off_apexnet"](rngs=nnx.Rngs(0))
+@pytest.mark.parametrize("streams", [1, 2])
+def test_off_apexnet_ignores_strain(streams):
+  model = BASELINES["off_apexnet"](streams=streams, rngs=nnx.Rngs(0))
   model.eval()
   logits_of = nnx.jit(lambda model, flow: model(flow)[0])
   flow = flow_of(2, 28)

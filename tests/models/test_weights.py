@@ -1,4 +1,5 @@
 import re
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +8,7 @@ import pytest
 from flax import nnx
 
 from infusenet_jax.models import weights
+from infusenet_jax.models.baselines import FlowResNet18
 from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.models.magnifier import Magnifier
 from infusenet_jax.runtime.errors import UserError
@@ -160,7 +162,7 @@ def test_the_magnifier_that_ships_loads_and_is_small(model):
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04broken"])
-@pytest.mark.parametrize("suffix", [".npz", ".pth"])
+@pytest.mark.parametrize("suffix", weights.SUFFIXES)
 def test_an_unreadable_file_is_named(tmp_path, suffix, content):
   if suffix == ".pth":
     pytest.importorskip("torch")
@@ -237,3 +239,61 @@ def test_a_single_array_under_the_name_of_many_is_refused(model, tmp_path):
     np.save(file, np.zeros(3))
   with pytest.raises(UserError, match=r"weights\.npz: .*a single array without a name"):
     weights.load_magnifier(model, tmp_path / "weights.npz")
+
+
+@pytest.mark.parametrize("suffix", weights.SUFFIXES)
+def test_every_form_of_file_gives_back_what_was_written(state, tmp_path, suffix):
+  if suffix == ".pth":
+    pytest.importorskip("torch")
+  path = tmp_path / f"weights{suffix}"
+  weights.write(path, state)
+  found = weights.read(path)
+  assert found.keys() == state.keys()
+  for name, tensor in found.items():
+    np.testing.assert_array_equal(tensor, state[name])
+
+
+def test_safetensors_are_read_where_there_is_no_torch(state, tmp_path, monkeypatch):
+  path = tmp_path / "resnet18.safetensors"
+  weights.write(path, _resnet(state))
+  monkeypatch.setitem(sys.modules, "torch", None)
+  assert weights.read(path).keys() == _resnet(state).keys()
+  with pytest.raises(UserError, match=r"model\.pth: PyTorch files need torch.*npz"):
+    weights.write(tmp_path / "model.pth", state)
+
+
+# How the authors and others save a state.
+FORMS = {
+  "plain": lambda state: state,
+  "state_dict": lambda state: {"state_dict": state, "epoch": 3},
+  "model_state_dict": lambda state: {"model_state_dict": state, "optimizer": {}},
+  "module": lambda state: {f"module.{name}": v for name, v in state.items()},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_whole_infusenet_is_loaded_in_all_forms(model, state, tmp_path, form):
+  torch = pytest.importorskip("torch")
+  file = {name: torch.from_numpy(tensor) for name, tensor in state.items()}
+  file["spatial_model_mag.bn1.num_batches_tracked"] = torch.tensor(7)
+  torch.save(FORMS[form](file), tmp_path / "infusenet.pth")
+  weights.load_infusenet(model, tmp_path / "infusenet.pth")
+  _assert_holds(model, state)
+
+
+def test_a_resnet_is_no_whole_infusenet(model, state, tmp_path):
+  weights.write(tmp_path / "resnet18.npz", _resnet(state))
+  with pytest.raises(UserError, match=r"resnet18\.npz: .*missing fc\.bias"):
+    weights.load_infusenet(model, tmp_path / "resnet18.npz")
+
+
+def test_a_resnet_starts_a_resnet_on_flow(state, tmp_path):
+  model = FlowResNet18(width=8, rngs=nnx.Rngs(1))
+  path = tmp_path / "resnet18.safetensors"
+  weights.write(path, _resnet(state) | {"fc.weight": np.ones((1000, 64))})
+  before = weights.to_torch(model)
+  weights.load_resnet(model, path)
+  after = weights.to_torch(model)
+  for name, array in _resnet(state).items():
+    np.testing.assert_array_equal(after[name], array)
+  np.testing.assert_array_equal(after["fc.weight"], before["fc.weight"])

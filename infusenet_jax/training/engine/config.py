@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import DATABASES, is_database
-from infusenet_jax.models.baselines import BASELINES
+from infusenet_jax.models.baselines import BASELINES, STREAMS
 from infusenet_jax.models.branches import BRANCHES
 from infusenet_jax.models.infusenet import INFUSIONS, PLACES
 from infusenet_jax.models.infusion import GATES
@@ -17,6 +17,10 @@ DECISIONS = ("both", "flow", "magnified")
 PROTOCOLS = ("cd6me", "loso")
 DTYPES = ("auto", "float32", "bfloat16")
 FLOW_ONLY = (*BASELINES, "flow_branch")  # Networks that see nothing but flow.
+# Networks that have a size of their own, to which they resize the flow.
+FIXED_SIZE = ("sssnet", "ststnet", "off_apexnet")
+# Networks with a trunk that a ResNet-18 can start.
+WITH_TRUNK = ("infusenet", "resnet18", "flow_branch", "concatenated")
 
 
 def check_config(config: ConfigDict) -> None:
@@ -32,6 +36,7 @@ def check_config(config: ConfigDict) -> None:
     ("config.model.gate", model.gate, GATES),
     ("config.model.infused", model.infused, range(PLACES + 1)),
     ("config.model.magnified", model.magnified, MAGNIFIED),
+    ("config.model.streams", model.streams, STREAMS),
     ("config.train.schedule", train.schedule, optim.SCHEDULES),
     ("config.decide_by", config.decide_by, DECISIONS),
     ("config.protocol", config.protocol, PROTOCOLS),
@@ -52,12 +57,18 @@ def check_config(config: ConfigDict) -> None:
       raise UserError(
         f"config.folds names {name!r}; expected 'all' or some of {', '.join(DATABASES)}"
       )
-  if config.image_size < 32 or config.image_size % 16:
+  smallest, step = (28, 1) if model.name in FIXED_SIZE else (32, 16)
+  if config.image_size < smallest or config.image_size % step:
+    expected = f"a multiple of {step} from" if step > 1 else "at least"
     raise UserError(
-      f"config.image_size is {config.image_size}; expected a multiple of 16 from 32"
+      f"config.image_size is {config.image_size}; expected {expected} {smallest}"
+    )
+  if train.epochs < 0 or not (train.epochs or model.weights):
+    raise UserError(
+      f"config.train.epochs is {train.epochs}; expected a number above 0, or 0 to test "
+      "the network that config.model.weights names"
     )
   positive = {
-    "config.train.epochs": train.epochs,
     "config.train.batch_size": train.batch_size,
     "config.train.learning_rate": train.learning_rate,
     "config.train.checkpoint_epochs": train.checkpoint_epochs,
@@ -70,11 +81,16 @@ def check_config(config: ConfigDict) -> None:
     raise UserError(f"config.model.width is {model.width}; expected an even number")
   if model.amp <= 1:
     raise UserError(f"config.model.amp is {model.amp}; expected a factor above 1")
-  if model.resnet_weights and model.name != "infusenet":
-    raise UserError(
-      f"config.model.resnet_weights is {model.resnet_weights!r}, but {model.name} "
-      "starts from no file; leave it empty"
-    )
+  starts = {
+    "config.model.resnet_weights": (model.resnet_weights, WITH_TRUNK),
+    "config.model.weights": (model.weights, ("infusenet",)),
+  }
+  for field, (found, networks) in starts.items():
+    if found and model.name not in networks:
+      raise UserError(
+        f"{field} is {found!r}, but {model.name} starts from no such file; leave it "
+        f"empty, or take one of {', '.join(networks)}"
+      )
   if train.l2 < 0:
     raise UserError(f"config.train.l2 is {train.l2}; expected 0 or more")
   seeds = config.seeds
@@ -82,7 +98,7 @@ def check_config(config: ConfigDict) -> None:
     raise UserError(
       f"config.seeds is {seeds!r}; expected whole numbers from 0, such as 45,46"
     )
-  drawn = sees_frames(config) and not model.magnifier_weights
+  drawn = sees_frames(config) and not (model.magnifier_weights or model.weights)
   if drawn and not train.magnifier and len(seeds) > 1:
     raise UserError(
       "config.model.magnifier_weights is empty, so each seed would draw a magnifier of "

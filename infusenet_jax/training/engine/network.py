@@ -23,6 +23,7 @@ from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.runtime.devices import over_folds_and_batch
 from infusenet_jax.training.engine import optim, steps
 from infusenet_jax.training.engine.config import (
+  FIXED_SIZE,
   FLOW_ONLY,
   compute_dtype,
   magnified_input,
@@ -103,6 +104,8 @@ def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState
     weights.load_resnet(model, fields.resnet_weights)
   if sees_frames(config) and fields.magnifier_weights:
     weights.load_magnifier(model.magnifier, fields.magnifier_weights)
+  if fields.weights:
+    weights.load_infusenet(model, fields.weights)
   _, *drawn = steps.split_model(model, config.train.magnifier)
   return steps.new_state(tuple(drawn), network.optimizer, network.mesh)
 
@@ -168,7 +171,9 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
 
 def _create_model(config: ConfigDict, rngs: nnx.Rngs) -> Classifier:
   fields, name = config.model, config.model.name
-  if name in BASELINES and name != "resnet18":
+  if name == "off_apexnet":
+    return BASELINES[name](len(AUS), streams=fields.streams, rngs=rngs)
+  if name in FIXED_SIZE:
     return BASELINES[name](len(AUS), rngs=rngs)
   how = {"width": fields.width, "dtype": compute_dtype(config.dtype), "rngs": rngs}
   if name in FLOW_ONLY:

@@ -20,6 +20,7 @@ from tests.conftest import make_clips
 VARIANTS = {
   **baselines.MODELS,
   "infusenet": {},
+  "off_apexnet-benchmarked": {"name": "off_apexnet", "streams": 1},
   "reconstructed": {"magnified": "reconstructed"},
   "no-window-apex": {"window_apex": False},
 }
@@ -98,9 +99,29 @@ def test_a_model_that_there_is_not_is_refused(tiny_config, field, value, message
     check_config(tiny_config)
 
 
-def test_weights_that_a_model_cannot_take_are_refused(tiny_config):
-  tiny_config.model.update({"name": "concatenated", "resnet_weights": "resnet.pth"})
-  with pytest.raises(
-    UserError, match=r"resnet_weights is 'resnet.pth'.*leave it empty"
-  ):
+@pytest.mark.parametrize(
+  "field, name", [("resnet_weights", "sssnet"), ("weights", "resnet18")]
+)
+def test_weights_that_a_model_cannot_take_are_refused(tiny_config, field, name):
+  tiny_config.model.update({"name": name, field: "some.pth"})
+  with pytest.raises(UserError, match=rf"{field} is 'some.pth', but {name}.*infusenet"):
+    check_config(tiny_config)
+
+
+def test_no_epochs_are_for_weights_that_are_given(tiny_config):
+  tiny_config.train.epochs = 0
+  with pytest.raises(UserError, match=r"epochs is 0; .*config\.model\.weights"):
+    check_config(tiny_config)
+  tiny_config.model.weights = "infusenet.pth"
+  check_config(tiny_config)
+
+
+def test_small_networks_take_images_of_their_own_size(tiny_config):
+  tiny_config.image_size = 28
+  with pytest.raises(UserError, match="image_size is 28; expected a multiple of 16"):
+    check_config(tiny_config)
+  tiny_config.model.name = "ststnet"
+  check_config(tiny_config)
+  tiny_config.image_size = 20
+  with pytest.raises(UserError, match="image_size is 20; expected at least 28"):
     check_config(tiny_config)
