@@ -13,7 +13,7 @@ from infusenet_jax.runtime.errors import UserError
 # Least height of a face that a crop is made of, pixels; its eyes are about 16 apart.
 # O-Net's input is as high: smaller faces would have to be enlarged for it.
 LEAST_FACE = 48
-# A face counts from this confidence on; wrong ones have under 0.4 (docs/faces.md).
+# A face counts from this confidence on; wrong ones have 0.4 at most (docs/faces.md).
 CONFIDENT = 0.7
 
 _LARGE, _SMALL = 1 / 10, 1 / 40  # Least faces, in shorter sides of the frame.
