@@ -29,11 +29,12 @@ its frames as they were handed out
 BUILD_EPILOG = """\
 Each clip's onset, apex and window apex are aligned by the onset's eyes and cropped;
 flow and strain are measured from onset to apex. Records are written for TFDS (without
-TensorFlow) to OUT/<database>/1.0.0. A finished database is not built again; an
+TensorFlow) to OUT/<database>/1.0.0, beside them alignment.csv: where each clip's eyes
+were found, and which clips deserve a look. A finished database is not built again; an
 interrupted one is started over.
 
-Exit status: 0 all clips built, 1 some clips left out (they are listed), 2 a database
-could not be built.
+Exit status: 0 all clips built, 1 some clips left out or other counts than published
+(they are listed), 2 a database could not be built.
 """
 
 
@@ -60,7 +61,22 @@ def main() -> int:
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
-  parser.add_argument("--root", type=Path, required=True, help=ROOT_HELP)
+  source = parser.add_mutually_exclusive_group(required=True)
+  source.add_argument("--root", type=Path, help=ROOT_HELP)
+  source.add_argument(
+    "--own",
+    type=Path,
+    metavar="CSV",
+    help="clips of your own: database, subject, clip, path (a folder of frames or a"
+    " video), onset, apex, offset, AUs, with these words as header; see docs/data.md",
+  )
+  parser.add_argument(
+    "--workbook",
+    action="append",
+    default=[],
+    metavar="KEY=FILE",
+    help="annotation workbook of one database, where several could be meant",
+  )
   parser.add_argument(
     "--databases",
     type=_database_keys,
@@ -70,7 +86,8 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--cropped",
     action="store_true",
-    help="use the releases of cropped faces; align nothing, only resize",
+    help="use the releases of cropped faces, which are only resized; without it they"
+    " are used where there are no full frames",
   )
 
 
@@ -81,10 +98,16 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     "--size", type=_size, default=224, help="side of the crops, pixels (default 224)"
   )
   parser.add_argument(
+    "--faces",
+    choices=("find", "none"),
+    default="find",
+    help="none: look for no faces, take each frame's central square (default: find)",
+  )
+  parser.add_argument(
     "--face-model",
     type=Path,
     metavar="ONNX",
-    help="YuNet model file for OpenCV's FaceDetectorYN (default: Haar cascades)",
+    help="YuNet model file for OpenCV's FaceDetectorYN (default: MTCNN)",
   )
 
 
@@ -108,18 +131,32 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 def _check(args: argparse.Namespace) -> int:
   from data_prep.check import check
 
-  return check(args.root, args.databases, args.cropped)
+  return check(_sources(args))
 
 
 def _build(args: argparse.Namespace) -> int:
-  from data_prep.build import build, print_outcomes
+  from data_prep.build import Options, build
+  from data_prep.outcomes import print_outcomes
   from infusenet_jax.runtime.devices import keep_compiled
+  from infusenet_jax.runtime.text import print_lines
 
+  options = Options(args.size, args.cropped, args.faces, args.face_model)
+  opened = _sources(args)
+  print_lines(opened.notes)
   keep_compiled()
-  outcomes = build(
-    args.root, args.out, args.databases, args.size, args.cropped, args.face_model
-  )
-  return print_outcomes(outcomes, all_wanted=args.databases is None)
+  return print_outcomes(build(opened.sources, args.out, options), opened.absent)
+
+
+def _sources(args: argparse.Namespace):
+  from data_prep.databases.annotations.workbook import parse_workbooks
+  from data_prep.sources import open_file, open_root
+
+  if args.own:
+    if args.databases or args.workbook:
+      raise UserError("--own names its databases itself: no --databases, no --workbook")
+    return open_file(args.own, args.cropped)
+  workbooks = parse_workbooks(args.workbook, tuple(DATABASES))
+  return open_root(args.root, args.databases, args.cropped, workbooks)
 
 
 def _inspect(args: argparse.Namespace) -> int:
@@ -139,7 +176,8 @@ COMMANDS = {
     _add_source,
     _check,
     "Say what was found, what is missing and which annotation fixes apply.",
-    "Exit status: 0 all can be built, 1 some clips cannot, 2 a database cannot.",
+    "Exit status: 0 all can be built, 1 some clips cannot or the counts are not those"
+    " published, 2 a database cannot.",
   ),
   "build": (
     _add_build,

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -11,100 +11,97 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from data_prep.alignments import AlignmentTable
 from data_prep.crops import Crops, stream_crops
-from data_prep.databases.find import (
-  Database,
-  find_databases,
-  open_database,
-  read_simulated,
-)
+from data_prep.databases.database import Database
+from data_prep.outcomes import Outcome
 from data_prep.output import check_space, digest, find_finished, unfinished
 from data_prep.records import RecordWriter
 from data_prep.simulator.truth import TruthWriter
+from data_prep.sources import Source, describe
 from infusenet_jax.clips.faces import FaceDetector
 from infusenet_jax.clips.flow import optical_flow, optical_strain
-from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.clips.schema import VERSION
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
-from infusenet_jax.runtime.text import format_table, print_lines
 
 FLOW_BATCH = 16  # One shape, so that the flow is compiled once.
-# What to say of an alignment that did not go by the eyes.
-REMARKS = {
-  "face": "no eyes found, framed by the face, without rotation",
-  "centre": "no face found, centre crop",
-}
-RECIPE = 2  # Counts changes to what the same source puts into a record.
+RECIPE = 4  # Counts changes to what the same source puts into a record.
+# Fields of an outcome that the records' metadata keep.
+KEPT = (
+  *("clips", "subjects", "centred", "problems", "notes", "fixes", "counts", "lacking"),
+)
 
 
-@dataclasses.dataclass
-class Outcome:
-  """What became of one database; the lines name file and row or clip."""
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How records are made.
 
-  key: str
-  annotated: int = 0
-  clips: int = 0
-  subjects: int = 0
-  centred: int = 0  # Clips without a face found, cropped around the centre.
-  seconds: float = 0.0
-  reused: bool = False
-  problems: list[str] = dataclasses.field(default_factory=list)
-  notes: list[str] = dataclasses.field(default_factory=list)
-  fixes: list[str] = dataclasses.field(default_factory=list)
-  failure: str = ""  # Why there are no records, where there are none.
+  size: of the square crops, pixels.
+  cropped: the frames are faces already cropped; they are only resized.
+  faces: "find" them and align by the eyes, or "none": take the frames' central squares.
+  face_model: YuNet .onnx file to use in place of MTCNN.
+  """
+
+  size: int = 224
+  cropped: bool = False
+  faces: str = "find"
+  face_model: Path | None = None
+
+  def identity(self) -> dict:
+    """What the records depend on, as their metadata hold it."""
+    model = self.face_model if self.faces == "find" else None
+    return {
+      "recipe": RECIPE,
+      "size": self.size,
+      "cropped": self.cropped,
+      "faces": self.faces,
+      "face_model": digest(model.read_bytes()) if model else None,
+    }
+
+  def detector(self) -> FaceDetector | None:
+    """A new detector, for one thread; None where faces are not looked for.
+
+    Raises:
+      UserError: the model file is missing or is not a YuNet model.
+    """
+    return None if self.faces == "none" else FaceDetector(self.face_model)
+
+
+DEFAULT = Options()
 
 
 def build(
-  root: Path,
-  out: Path,
-  databases: list[str] | None = None,
-  size: int = 224,
-  cropped: bool = False,
-  face_model: Path | None = None,
+  sources: Sequence[Source], out: Path, options: Options = DEFAULT
 ) -> list[Outcome]:
-  """Builds the records of every database found below `root`.
+  """Builds the records of every database that was opened.
 
   Each database is written beside its place and renamed when it is whole. One that is
   already there, from the same source and options, is left as it is.
 
   Args:
-    root: holds the databases' folders.
+    sources: databases, or why there are none.
     out: gets OUT/<key>/1.0.0.
-    databases: keys; all that are found if None.
-    size: of the square crops, pixels.
-    cropped: the frames are faces already cropped; only resize them.
-    face_model: YuNet .onnx file to use in place of the Haar cascades.
+    options: how.
 
   Returns:
-    One outcome per database, with a failure where it could not be built.
+    One outcome per source, with a failure where it could not be built.
 
   Raises:
     UserError: nothing can be built at all.
   """
-  source = read_simulated(root)
-  folders = find_databases(root, databases)
-  FaceDetector(face_model)  # Complains now about a wrong model file, not per clip.
-  options = {
-    "recipe": RECIPE,
-    "size": size,
-    "cropped": cropped,
-    "face_model": digest(face_model.read_bytes()) if face_model else None,
-  }
+  options.detector()  # Complains now about a wrong model file, not per clip.
   outcomes, opened = [], []
-  for key, folder in folders.items():
-    outcomes.append(Outcome(key))
-    try:
-      database = open_database(key, folder, bool(source), cropped)
+  for source in sources:
+    outcomes.append(Outcome(source.key, source.name, failure=source.failure))
+    if source.database:
       identity = {
-        "simulated": bool(source),
-        "source": source,
-        **options,
-        "fingerprint": _fingerprint(database),
+        "simulated": bool(source.database.source),
+        "source": source.database.source,
+        **options.identity(),
+        "fingerprint": _fingerprint(source.database),
       }
-      opened.append((outcomes[-1], database, identity))
-    except UserError as error:
-      outcomes[-1].failure = str(error)
+      opened.append((outcomes[-1], source.database, identity))
   if not opened:
     return outcomes
   total = sum(len(database.clips) for _, database, _ in opened)
@@ -113,11 +110,10 @@ def build(
       stack.enter_context(lock(out))
     bar = stack.enter_context(tqdm(total=total, unit="clip", smoothing=0.1))
     for outcome, database, identity in opened:
-      bar.set_description(f"build {DATABASES[outcome.key]}")
+      bar.set_description(f"build {database.name}")
       start = time.monotonic()
       try:
-        truth = TruthWriter(root) if source else None
-        _build_database(database, out, identity, face_model, outcome, bar, truth)
+        _build_database(database, out, identity, options, outcome, bar)
       except UserError as error:
         outcome.clips, outcome.failure = 0, str(error)
       outcome.seconds = time.monotonic() - start
@@ -133,66 +129,79 @@ def _all_finished(out: Path, databases: list[tuple[Database, dict]]) -> bool:
 
 
 def _folder(out: Path, database: Database) -> Path:
-  return out / database.layout.key / VERSION
+  return out / database.key / VERSION
 
 
 def _build_database(
   database: Database,
   out: Path,
   identity: dict,
-  face_model: Path | None,
+  options: Options,
   outcome: Outcome,
   bar: tqdm,
-  truth: TruthWriter | None,
 ) -> None:
-  key, size = database.layout.key, identity["size"]
-  outcome.annotated = len(database.annotations.clips)
-  outcome.fixes = database.annotations.fixes
-  kept = ("clips", "subjects", "centred", "problems", "notes", "fixes")
+  outcome.annotated = database.annotated
+  outcome.taken = describe(database)
+  outcome.fixes = database.fixes
   finished = _folder(out, database)
   if metadata := find_finished(finished, identity):
     outcome.reused = True
-    for field in kept:
+    for field in KEPT:
       setattr(outcome, field, metadata[field])
     bar.update(len(database.clips))
     return
-  check_space(out, len(database.clips), size)
+  check_space(out, len(database.clips), options.size)
   outcome.problems, outcome.notes = list(database.problems), list(database.notes)
-  subjects = set()
-  with unfinished(finished) as folder, RecordWriter(folder, key, size) as to:
-    for batch in _batches(_crops(database, size, face_model, outcome, bar)):
-      for crops, flow in zip(batch, _flow(batch, size), strict=True):
-        to.write(_example(crops, flow, database.layout.fps))
+  outcome.lacking = list(database.lacking)
+  built = []
+  alignments = AlignmentTable(faces_sought=options.faces == "find")
+  # Truth is known of simulated clips alone.
+  truth = TruthWriter(database.folder.resolve().parent) if database.source else None
+  with (
+    unfinished(finished) as folder,
+    RecordWriter(folder, database.key, options.size) as to,
+  ):
+    for batch in _batches(_crops(database, options, outcome, bar)):
+      for crops, flow in zip(batch, _flow(batch, options.size), strict=True):
+        to.write(_example(crops, flow))
+        onset = crops.keys.files[crops.keys.onset]
+        alignments.add(crops.keys.clip, onset, crops.alignment)
         if truth:
           truth.add(crops.keys.clip, crops.alignment)
-        subjects.add(crops.keys.clip.subject)
-        outcome.clips += 1
-    if not outcome.clips:
+        built.append(crops.keys.clip)
+    if not built:
       raise UserError(f"{database.folder}: no clip is readable; {outcome.problems[-1]}")
-    outcome.subjects = len(subjects)
+    outcome.clips = len(built)
+    outcome.subjects = len({clip.subject for clip in built})
+    outcome.counts = database.compare_counts(built, outcome.lacking)
+    outcome.notes += alignments.notes()
+    alignments.write(folder)
     if truth:
       truth.write(folder)
     to.finish(
-      f"{'Simulated' if identity['simulated'] else 'Licensed'} {DATABASES[key]}: onset,"
-      " apex and window apex, aligned, with optical flow and action units",
-      identity | {field: getattr(outcome, field) for field in kept},
+      f"{database.complete_name}: onset, apex and window apex, aligned, with optical"
+      " flow and action units",
+      identity
+      | database.published
+      | {field: getattr(outcome, field) for field in KEPT},
     )
 
 
 def _crops(
-  database: Database, size: int, face_model: Path | None, outcome: Outcome, bar: tqdm
+  database: Database, options: Options, outcome: Outcome, bar: tqdm
 ) -> Iterator[Crops]:
   """The clips that can be read, in the sheet's order; the others become problems."""
-  for keys, crops in stream_crops(database.clips, size, face_model, 3 * FLOW_BATCH):
-    place = f"{database.layout.key} {keys.clip.subject}/{keys.clip.name}"
+  ahead = 3 * FLOW_BATCH
+  stream = stream_crops(database.clips, options.size, options.detector, ahead)
+  for keys, crops in stream:
+    place = f"{database.key} {keys.clip.place}"
     if isinstance(crops, ValueError):
       outcome.problems.append(f"{place}: {crops}; the clip is left out")
+      outcome.lacking.append(keys.clip.place)
     else:
       outcome.problems += [
         f"{place}: {line}; it cannot be the window apex" for line in crops.unreadable
       ]
-      if note := REMARKS.get(crops.alignment.found):
-        outcome.notes.append(f"{place}: {keys.files[keys.onset]}: {note}")
       outcome.centred += not crops.alignment.aligned
       yield crops
     bar.update()
@@ -222,7 +231,7 @@ def _flow(batch: list[Crops], size: int) -> np.ndarray:
   return np.asarray(_flow_and_strain(*grey))[: len(batch)].astype(np.float16)
 
 
-def _example(crops: Crops, flow: np.ndarray, fps: float) -> dict:
+def _example(crops: Crops, flow: np.ndarray) -> dict:
   clip = crops.keys.clip
   return crops.pngs | {
     "flow": flow,
@@ -236,7 +245,7 @@ def _example(crops: Crops, flow: np.ndarray, fps: float) -> dict:
     "apex_frame": crops.keys.apex,
     "window_apex_frame": crops.window_apex,
     "offset_frame": clip.offset,
-    "fps": fps,
+    "fps": crops.keys.fps,
     "aligned": crops.alignment.aligned,
   }
 
@@ -246,7 +255,7 @@ def _fingerprint(database: Database) -> str:
   lines = []
   for keys in database.clips:
     sizes = [(n, path.name, _bytes(path)) for n, path in keys.files.items()]
-    lines.append(repr((keys.clip, keys.cropped, sizes)))
+    lines.append(repr((keys.clip, keys.cropped, keys.fps, sizes)))
   return digest("\n".join(lines).encode())
 
 
@@ -255,37 +264,3 @@ def _bytes(path: Path) -> int:
     return path.stat().st_size
   except OSError:
     return -1  # Reading it will say what is wrong.
-
-
-def print_outcomes(outcomes: list[Outcome], all_wanted: bool) -> int:
-  """Lists problems on stderr, then prints the table; returns build's exit status.
-
-  `all_wanted`: no databases were named, so those without a folder get a row too.
-  """
-  rows = []
-  for outcome in outcomes:
-    print_lines(outcome.notes + outcome.problems)
-    if outcome.failure:
-      print_lines([outcome.failure])
-    state = "kept" if outcome.reused else f"{outcome.seconds:.0f} s"
-    rows.append(
-      [
-        DATABASES[outcome.key],
-        f"{outcome.clips} of {outcome.annotated}",
-        outcome.subjects,
-        outcome.centred,
-        len(outcome.fixes),
-        len(outcome.problems),
-        "not built" if outcome.failure else state,
-      ]
-    )
-  if all_wanted:
-    built = {outcome.key for outcome in outcomes}
-    rows += [
-      [DATABASES[key], *"-----", "not there"] for key in DATABASES if key not in built
-    ]
-  header = ["database", "clips", "subjects", "centre crops", "fixes", "problems", ""]
-  print(format_table(header, rows))
-  if any(outcome.failure for outcome in outcomes):
-    return 2
-  return int(any(outcome.problems for outcome in outcomes))

@@ -2,104 +2,105 @@
 
 import concurrent.futures
 import os
-from pathlib import Path
+import threading
 
 from tqdm import tqdm
 
-from data_prep.databases.find import (
-  Database,
-  find_databases,
-  open_database,
-  read_simulated,
-)
-from data_prep.databases.layouts import LAYOUTS
-from infusenet_jax.clips.images import read_frame
-from infusenet_jax.clips.labels import DATABASES
-from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.text import format_table, print_lines
+from data_prep.databases.database import Database
+from data_prep.databases.frames import KeyFrames
+from data_prep.frame_reader import FrameReader
+from data_prep.sources import Sources, describe
+from infusenet_jax.clips.labels import CLIPS, DATABASES, SUBJECTS
+from infusenet_jax.runtime.text import print_lines, text_table
+
+HEADER = [
+  *("database", "clips", "subjects", "without frames", "missing frames"),
+  *("unreadable files", "bad rows", "fixes", "can be built"),
+]
 
 
-def check(root: Path, databases: list[str] | None = None, cropped: bool = False) -> int:
-  """Prints a table with one row per database, and one line per problem.
+def check(opened: Sources) -> int:
+  """Prints what was taken, one line per problem and a table with a row per database.
 
   Every file that build would read is decoded. Counts stand beside the published ones
   where the databases are licensed.
 
   Returns:
-    0 where all can be built, 1 where clips would be left out, 2 where a database
-    cannot be built.
-
-  Raises:
-    UserError: there is nothing to check.
+    0 where all can be built, 1 where clips would be left out or the counts are not the
+    published ones, 2 where a database cannot be built.
   """
-  source = read_simulated(root)
-  folders = find_databases(root, databases)
   status, rows = 0, []
-  for key, folder in folders.items():
-    layout = LAYOUTS[key]
-    try:
-      database = open_database(key, folder, bool(source), cropped)
-    except UserError as error:
-      print_lines([str(error)])
-      rows.append([DATABASES[key], *"-------", "no"])
+  print_lines(opened.notes)
+  for source in opened.sources:
+    if source.database is None:
+      print_lines([source.failure])
+      rows.append([source.name, *"-------", "no"])
       status = 2
       continue
-    unreadable = _unreadable(database)
-    print_lines(database.annotations.fixes and [f"{key}: fixes that will be applied:"])
-    print_lines([f"  {line}" for line in database.annotations.fixes])
-    print_lines(database.notes + database.problems + unreadable)
-    if database.problems or unreadable:
-      status = max(status, 1)
-    clips, subjects = len(database.clips), database.subjects
-    # With key frames only, the frames in between are absent by design.
-    all_frames = source.get("frames", "all") == "all"
-    rows.append(
-      [
-        DATABASES[key],
-        clips if source else f"{clips} of {layout.clips}",
-        subjects if source else f"{subjects} of {layout.subjects}",
-        len(database.skipped),
-        database.missing_frames if all_frames else "key only",
-        len(unreadable),
-        len(database.annotations.problems),
-        len(database.annotations.fixes),
-        "yes",
-      ]
-    )
-  for key in DATABASES:
-    if key not in folders and not databases:
-      rows.append([DATABASES[key], *"-------", "not there"])
-  if source:
-    print(f"{root} holds simulated data.")
-  header = [
-    *("database", "clips", "subjects", "without frames", "missing frames"),
-    *("unreadable files", "bad rows", "fixes", "can be built"),
-  ]
-  print(format_table(header, rows))
+    row, spotless = _check_database(source.database)
+    rows.append(row)
+    status = max(status, 0 if spotless else 1)
+  rows += [[DATABASES[key], *"-------", "not there"] for key in opened.absent]
+  print(text_table([HEADER, *rows], underlined=True))
   return status
 
 
-def _unreadable(database: Database) -> list[str]:
-  """One line for each file of the key frames that cannot be decoded."""
-  files = [
-    (f"{database.layout.key} {keys.clip.subject}/{keys.clip.name}", path)
-    for keys in database.clips
-    for path in keys.files.values()
+def _check_database(database: Database) -> tuple[list[object], bool]:
+  """A database's row of the table, and whether nothing is wrong with it."""
+  print("\n".join(describe(database)))
+  unreadable, lost = _decode(database)
+  built = [k.clip for k in database.clips if k.clip.place not in lost]
+  counts = database.compare_counts(built, [*database.lacking, *lost])
+  print_lines(database.notes + database.problems + unreadable + counts)
+  clips: object = len(built)
+  subjects: object = len({clip.subject for clip in built})
+  if database.published["published_clips"] is not None:
+    clips = f"{clips} of {CLIPS[database.key]}"
+    subjects = f"{subjects} of {SUBJECTS[database.key]}"
+  # With key frames only, the frames in between are absent by design.
+  all_frames = database.source.get("frames", "all") == "all"
+  row = [
+    database.complete_name,
+    clips,
+    subjects,
+    database.without_frames,
+    database.missing_frames if all_frames else "key only",
+    len(unreadable),
+    len(database.problems) - database.without_frames,
+    len(database.fixes),
+    "yes" if built else "no",
   ]
+  return row, not (database.problems or unreadable or counts)
 
-  def problem(place_and_path):
-    place, path = place_and_path
-    try:
-      read_frame(path)
-    except ValueError as error:
-      return f"{place}: {error}"
-    return None
 
-  name = DATABASES[database.layout.key]
+def _decode(database: Database) -> tuple[list[str], list[str]]:
+  """A line for each file of the key frames that is not readable, and the lost clips."""
+
+  local = threading.local()
+
+  def problems(keys: KeyFrames) -> dict[int, str]:
+    if not hasattr(local, "reader"):
+      local.reader = FrameReader()
+    found = {}
+    for number in keys.files:
+      try:
+        local.reader.read(keys, number)
+      except ValueError as error:
+        found[number] = f"{database.key} {keys.clip.place}: {error}"
+    return found
+
+  lines, lost = [], []
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     try:
-      lines = pool.map(problem, files)
-      bar = tqdm(lines, total=len(files), desc=f"check {name}", unit="file", delay=1)
-      return [line for line in bar if line]
+      found = pool.map(problems, database.clips)
+      total = len(database.clips)
+      bar = tqdm(
+        found, total=total, desc=f"check {database.name}", unit="clip", delay=1
+      )
+      for keys, bad in zip(database.clips, bar, strict=True):
+        lines += bad.values()
+        if keys.onset in bad or keys.apex in bad:
+          lost.append(keys.clip.place)
     finally:
       pool.shutdown(cancel_futures=True)
+  return lines, lost

@@ -5,15 +5,15 @@ import concurrent.futures
 import dataclasses
 import os
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
 
 from data_prep.databases.frames import KeyFrames
-from infusenet_jax.clips.faces import Alignment, FaceDetector, warp, whole_frame
-from infusenet_jax.clips.images import read_frame
+from data_prep.frame_reader import FrameReader
+from infusenet_jax.clips.alignment import Alignment, warp, whole_frame
+from infusenet_jax.clips.faces import FaceDetector
 
 
 @dataclasses.dataclass
@@ -28,8 +28,12 @@ class Crops:
   unreadable: list[str]  # Candidates for the window apex that were passed over.
 
 
-def load_crops(keys: KeyFrames, size: int, detector: FaceDetector) -> Crops:
+def load_crops(
+  keys: KeyFrames, size: int, detector: FaceDetector | None, reader: FrameReader
+) -> Crops:
   """Reads a clip's frames, aligns them all by the onset and picks the window apex.
+
+  Without a detector the frames' central squares are taken.
 
   The window apex is the candidate whose crop differs most from the onset's (mean
   absolute difference), so the onset only if it is the only one; the apex itself where
@@ -38,15 +42,16 @@ def load_crops(keys: KeyFrames, size: int, detector: FaceDetector) -> Crops:
   Raises:
     ValueError: onset or apex cannot be read, or they differ in size.
   """
-  onset = read_frame(keys.files[keys.onset])
-  # No camera of the six is square, but the crops that some releases hold are.
-  if keys.cropped or onset.shape[0] == onset.shape[1]:
+  onset = reader.read(keys, keys.onset)
+  if keys.cropped:
     alignment = whole_frame(onset, size)
+  elif detector is None:
+    alignment = central_square(onset, size)
   else:
     alignment = detector.align(onset, size)
 
   def crop(number: int) -> np.ndarray:
-    frame = read_frame(keys.files[number])
+    frame = reader.read(keys, number)
     if frame.shape != onset.shape:
       raise ValueError(
         f"{keys.files[number]}: {frame.shape[1]}x{frame.shape[0]} pixels, but the"
@@ -79,13 +84,25 @@ def load_crops(keys: KeyFrames, size: int, detector: FaceDetector) -> Crops:
   )
 
 
+def central_square(frame: np.ndarray, size: int) -> Alignment:
+  """The alignment of a frame's central square, whatever it shows."""
+  height, width = frame.shape[:2]
+  scale = size / min(height, width)
+  # Pixel i covers [i, i + 1), so that its centre is at i + 1/2.
+  x, y = ((size - scale * side + scale - 1) / 2 for side in (width, height))
+  return Alignment(np.array([[scale, 0, x], [0, scale, y]]), size, "centre")
+
+
 def _grey(image: np.ndarray) -> np.ndarray:
   """Luma in float32: rounding it to 8 bits would add noise to a sub-pixel motion."""
   return image.astype(np.float32) @ np.array([0.114, 0.587, 0.299], np.float32)
 
 
 def stream_crops(
-  clips: list[KeyFrames], size: int, face_model: Path | None, ahead: int
+  clips: list[KeyFrames],
+  size: int,
+  make_detector: Callable[[], FaceDetector | None],
+  ahead: int,
 ) -> Iterator[tuple[KeyFrames, Crops | ValueError]]:
   """Every clip in order with its crops, or with the reason why there are none.
 
@@ -96,11 +113,11 @@ def stream_crops(
 
   def load(keys: KeyFrames) -> Crops:
     if not hasattr(local, "detector"):
-      local.detector = FaceDetector(face_model)
-    return load_crops(keys, size, local.detector)
+      local.detector, local.reader = make_detector(), FrameReader()
+    return load_crops(keys, size, local.detector, local.reader)
 
   threads = cv2.getNumThreads()
-  # The clips are the parallelism; and the cascades' results then have one order.
+  # The clips are the parallelism.
   cv2.setNumThreads(1)
   pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
   waiting = collections.deque()

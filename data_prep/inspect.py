@@ -6,29 +6,34 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from data_prep.alignments import read_landmarks
 from infusenet_jax.clips.images import flow_colours
-from infusenet_jax.clips.labels import AUS, DATABASES
-from infusenet_jax.clips.schema import VERSION
+from infusenet_jax.clips.labels import AUS, database_name
+from infusenet_jax.clips.prepared import prepared_databases
 from infusenet_jax.runtime.errors import UserError
 
 CELL = 176  # Side of a picture on the sheet, pixels.
 TEXT = 300  # Width of the column of text.
 INK = (30, 30, 30)
+MARK = (80, 255, 80)  # Landmarks, blue-green-red.
 
 
 def inspect(data: Path, out: Path, clips: int = 4) -> int:
   """Writes a PNG with `clips` rows of every database in `data`.
 
-  A row shows onset, apex, window apex, flow (hue: direction, saturation: length,
-  full at the clip's longest), strain, and text.
+  A row shows the onset with the landmarks that it was aligned by, apex, window apex,
+  flow (hue: direction, saturation: length, full at the clip's longest), strain, text.
 
   Raises:
     UserError: no records there, or the picture cannot be written.
   """
   import tensorflow_datasets as tfds  # Slow to import; the checks above come first.
 
-  folders = {key: data / key / VERSION for key in DATABASES}
-  folders = {key: f for key, f in folders.items() if (f / "metadata.json").is_file()}
+  folders = {
+    key: folder
+    for key, folder in prepared_databases(data).items()
+    if (folder / "metadata.json").is_file()
+  }
   if not folders:
     raise UserError(f"--data {data}: no records there; write some with `build`")
   rows, simulated = [], False
@@ -36,7 +41,8 @@ def inspect(data: Path, out: Path, clips: int = 4) -> int:
     source = tfds.builder_from_directory(str(folder)).as_data_source(split="all")
     simulated |= json.loads((folder / "metadata.json").read_text())["simulated"]
     chosen = np.unique(np.linspace(0, len(source) - 1, clips).round().astype(int))
-    rows += [_row(source[int(i)]) for i in chosen]
+    landmarks = read_landmarks(folder, CELL)
+    rows += [_row(source[int(i)], landmarks) for i in chosen]
   title = np.full((40, rows[0].shape[1], 3), 255, np.uint8)
   words = "SIMULATED DATA   " if simulated else ""
   _write(title, f"{words}onset, apex, window apex, flow, strain", 8, 27, 0.6)
@@ -54,18 +60,20 @@ def inspect(data: Path, out: Path, clips: int = 4) -> int:
   return 0
 
 
-def _row(record: dict) -> np.ndarray:
+def _row(record: dict, landmarks: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
   frames = [record[name][..., ::-1] for name in ("onset", "apex", "window_apex")]
   flow = record["flow"].astype(np.float32)
   strain = flow[..., 2] / max(float(flow[..., 2].max()), 1e-6) * 255
   strain = np.repeat(strain.astype(np.uint8)[..., None], 3, -1)
   pictures = [*frames, flow_colours(flow)[..., ::-1], strain]
   pictures = [cv2.resize(picture, (CELL, CELL)) for picture in pictures]
+  for point in landmarks.get((_text(record["subject"]), _text(record["clip"])), ()):
+    cv2.drawMarker(pictures[0], point.round().astype(int).tolist(), MARK, 0, 7)
   text = np.full((CELL, TEXT, 3), 255, np.uint8)
   positive = [str(au) for au, on in zip(AUS, record["labels"], strict=True) if on]
   length = np.hypot(flow[..., 0], flow[..., 1])
   lines = [
-    f"{DATABASES[_text(record['database'])]}",
+    database_name(_text(record["database"])),
     f"{_text(record['subject'])}/{_text(record['clip'])}",
     f"AUs {_text(record['aus']) or 'none'}",
     f"labels {'+'.join(positive) or 'none'}",

@@ -59,6 +59,8 @@ def find_finished(folder: Path, identity: dict) -> dict | None:
     have = json.loads((folder / "metadata.json").read_text())
   except (OSError, ValueError) as error:
     raise UserError(f"{folder}: holds no finished records; {advice}") from error
+  if not isinstance(have, dict):
+    raise UserError(f"{folder}: its metadata.json holds no metadata; {advice}")
   differ = [
     f"{NAMES.get(field, field)} ({json.dumps(have.get(field))} there,"
     f" {json.dumps(value)} now)"

@@ -17,16 +17,34 @@ sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$candidate; break;
     exit 2
   fi
   [ -e "$VENV" ] || made=$VENV
+  echo "making $VENV with $found" >&2
   if ! said=$("$found" -m venv "$VENV" 2>&1); then
     rm -rf ${made:+"$made"}
     echo "error: $found -m venv $VENV failed: ${said##*$'\n'}" >&2
     exit 2
   fi
 fi
+
+# Of what pip says, a line for each package that it fetches, and last their number.
+fetched() {
+  local line name
+  local is_file='^ *(Downloading|Using cached|Processing) ([^ ]+)( \(.* .B\))?'
+  while IFS= read -r line; do
+    if [[ $line =~ $is_file ]] && [[ ${BASH_REMATCH[2]} != *.metadata ]]; then
+      name=${BASH_REMATCH[2]##*/}
+      if [[ $name == *-*-*.whl ]]; then name=$(cut -d- -f1,2 <<< "$name"); fi
+      echo "  $name${BASH_REMATCH[3]}"
+    elif [[ $line == "Installing collected packages: "* ]]; then
+      echo "  unpacking $(wc -w <<< "${line#*: }") packages"
+    fi
+  done
+}
+
 # What is installed is not installed again, so that a rerun needs no network.
 stamp="$VENV/.installed-${1:-base}"
 if [ setup.cfg -nt "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
-  echo "installing infusenet_jax into $VENV" >&2
-  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e ".${1:+[$1]}"
+  echo "installing infusenet_jax${1:+[$1]} into $VENV" >&2
+  pip=("$VENV/bin/python" -m pip install --disable-pip-version-check --progress-bar=off)
+  PYTHONUNBUFFERED=1 "${pip[@]}" -e ".${1:+[$1]}" | fetched >&2
   touch "$stamp"
 fi

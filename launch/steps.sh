@@ -20,8 +20,8 @@ need() {
 need_workdir() {
   need WORKDIR "the run's folder, on storage that every machine sees" /mnt/share/runs/x
   case $WORKDIR in *://*)
-    echo "error: WORKDIR=$WORKDIR is a URL: mount what lies there on every machine (NFS," \
-      "Filestore, Lustre), and give the path" >&2
+    echo "error: WORKDIR=$WORKDIR is a URL: mount what lies there on every machine" \
+      "(NFS, Filestore, Lustre), and give the path" >&2
     exit 2 ;;
   esac
 }

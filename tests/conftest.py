@@ -19,8 +19,7 @@ jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
-@pytest.fixture
-def tiny_config() -> ConfigDict:
+def make_tiny_config() -> ConfigDict:
   """The quickstart at the smallest size that still has every part."""
   config = quickstart.get_config()
   config.image_size = 32
@@ -29,6 +28,11 @@ def tiny_config() -> ConfigDict:
   config.train.update({"epochs": 2, "batch_size": 8, "checkpoint_epochs": 1})
   config.folds = "casme2,samm"
   return config
+
+
+@pytest.fixture
+def tiny_config() -> ConfigDict:
+  return make_tiny_config()
 
 
 def make_clips(count: int = 30, size: int = 32, seed: int = 0) -> Clips:

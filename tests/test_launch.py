@@ -204,3 +204,96 @@ def test_a_signal_to_the_launcher_lets_the_run_save(machine, tmp_path):
   process.terminate()
   process.communicate(timeout=20)
   assert process.returncode == 75 and (tmp_path / "saved").exists()
+
+
+PIP = """
+Obtaining file:///infusenet
+  Installing build dependencies: finished with status 'done'
+Collecting jaxlib<=0.10.2 (from jax)
+  Downloading jaxlib-0.10.2-cp311-cp311-manylinux_2_27_x86_64.whl.metadata (1.3 kB)
+  Downloading jaxlib-0.10.2-cp311-cp311-manylinux_2_27_x86_64.whl (84.1 MB)
+Requirement already satisfied: numpy in /venv/lib
+  Using cached etils-1.14.0-py3-none-any.whl (171 kB)
+Processing /wheels/rich-15.0.0-py3-none-any.whl (from flax)
+Installing collected packages: jaxlib, etils, rich
+Successfully installed etils-1.14.0 jaxlib-0.10.2 rich-15.0.0
+""".strip()
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_an_installation_shows_that_it_goes_on(status, tmp_path):
+  (tmp_path / "bin").mkdir()
+  body = f"cat <<'EOF'\n{PIP}\nEOF\necho 'ERROR: no network' >&2\nexit {status}"
+  for name in ("python", "pip"):
+    (tmp_path / "bin" / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
+    (tmp_path / "bin" / name).chmod(0o755)
+  done = subprocess.run(
+    ["bash", "-c", "source launch/environment.sh gpu; echo ready"],
+    cwd=ROOT,
+    env=os.environ | {"VENV": str(tmp_path)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  said = [line for line in done.stderr.splitlines() if "ERROR" not in line]
+  assert said == [
+    f"installing infusenet_jax[gpu] into {tmp_path}",
+    "  jaxlib-0.10.2 (84.1 MB)",
+    "  etils-1.14.0 (171 kB)",
+    "  rich-15.0.0",
+    "  unpacking 3 packages",
+  ]
+  assert done.returncode == status and "ERROR: no network" in done.stderr
+  assert done.stdout == ("" if status else "ready\n")
+  assert (tmp_path / ".installed-gpu").exists() == (status == 0)
+
+
+def beside_readme(*command: str) -> subprocess.CompletedProcess:
+  line = ["bash", "launch/beside_readme.sh", *command]
+  return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_other_numbers_than_in_readme_are_said_and_missing_rows_fail(tmp_path):
+  tables = re.findall(r"^    (.*)\n", (ROOT / "README.md").read_text(), re.MULTILINE)
+  printed = tmp_path / "printed"
+
+  printed.write_text("\n".join(tables) + "\n")
+  done = beside_readme("cat", str(printed))
+  assert done.returncode == 0
+  assert done.stdout.splitlines()[-1] == "binary F1 as in README in 20 of 20 rows"
+
+  numbered = [i for i, row in enumerate(tables) if re.match(r"(AU4|4DME) ", row)]
+  for i in numbered:
+    tables[i] = re.sub(r" (\d+\.\d) \[", r" 50.0 [", tables[i], count=1)
+  printed.write_text("\n".join(tables) + "\n")
+  done = beside_readme("cat", str(printed))
+  assert done.returncode == 0
+  *_, first, second, last = done.stdout.splitlines()
+  assert re.match(r"AU table, AU4 +README +\d+\.\d, here  50.0 \(-\d+\.\d\)$", first)
+  assert second.startswith("Database table, 4DME ")
+  assert "in 18 of 20 rows;" in last
+
+  del tables[numbered[0]]
+  printed.write_text("\n".join(tables) + "\n")
+  done = beside_readme("cat", str(printed))
+  assert done.returncode == 1
+  assert done.stderr.endswith("that were not printed: AU table, AU4\n")
+  assert beside_readme("false").returncode == 1
+
+
+def test_a_release_runs_every_test_the_quickstart_and_builds_the_wheel():
+  done = launch("release", {"DRY_RUN": "1"})
+  assert done.returncode == 0, done.stderr
+  install, *steps = done.stdout.splitlines()
+  assert install == "source launch/environment.sh dev"
+  parts = (
+    "ruff check .",
+    "ruff format --check .",
+    "pytest -m '' ",  # No mark is left out.
+    "tests.training.kill --kills 20",
+    "beside_readme.sh bash launch/quickstart.sh --workdir=",
+    "pip wheel --no-deps --wheel-dir=dist .",
+  )
+  assert len(steps) == len(parts)
+  for step, part in zip(steps, parts, strict=True):
+    assert part in step

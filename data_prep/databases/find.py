@@ -1,37 +1,117 @@
-"""A root folder of databases -> what of each can be built, and what cannot."""
+"""A root folder -> the folders of the six databases in it, and what else is there."""
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
-from data_prep.databases.annotations import Annotations, read_annotations
-from data_prep.databases.frames import FrameFinder, KeyFrames, key_frames
-from data_prep.databases.layouts import LAYOUTS, Layout, plain
+from data_prep.databases.annotations.workbook import workbook_files
+from data_prep.databases.layouts import LAYOUTS
+from data_prep.databases.listing import folders_in, plain
+from data_prep.databases.names import identify, other_database
+from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.runtime.errors import UserError
 
 SIMULATED = "SIMULATED.json"
 UNFINISHED = "SIMULATED.partial.json"
 
+_STEM = re.compile(r"casme|samm|4dm|mmew")
 
-@dataclasses.dataclass
-class Database:
-  """One database as found on disk. Lines name file and row or clip."""
 
-  layout: Layout
-  folder: Path
-  annotations: Annotations
-  clips: list[KeyFrames]
-  skipped: list[str]  # Clips whose frames are missing.
-  notes: list[str]  # Frames that stand in for missing ones.
-  missing_frames: int  # Within the clips that were found.
+@dataclasses.dataclass(frozen=True)
+class Found:
+  """The folders of databases, by key in the order of the folds, and lines of notes."""
 
-  @property
-  def subjects(self) -> int:
-    return len({key.clip.subject for key in self.clips})
+  folders: dict[str, Path]
+  notes: list[str]
 
-  @property
-  def problems(self) -> list[str]:
-    return self.annotations.problems + self.skipped
+
+def find_databases(root: Path, wanted: list[str] | None) -> Found:
+  """Finds the folders of the databases in `root`.
+
+  Raises:
+    UserError: none was found, or one of `wanted` was not, or one folder is two.
+  """
+  inner = _folders(root)
+  candidates: dict[str, list[Path]] = {key: [] for key in LAYOUTS}
+  for path in inner:
+    if key := identify(path.name):
+      candidates[key].append(path)
+  found, notes = {}, []
+  for key, paths in candidates.items():
+    if paths and (not wanted or key in wanted):
+      found[key], *others = sorted(paths, key=lambda path: _rank(path, key))
+      notes += [
+        f"{other}: is {DATABASES[key]} too, by its name, and is left alone;"
+        f" {found[key].name} is taken"
+        for other in others
+      ]
+  taken = {path for paths in candidates.values() for path in paths}
+  strangers = [_stranger(p, found) for p in inner if p not in taken]
+  strangers = [line for line in strangers if line]
+  missing = [key for key in wanted or () if key not in found]
+  if missing or not found:
+    raise UserError(_nothing(root, missing or list(LAYOUTS), strangers))
+  _check_apart(found)
+  return Found(found, notes + strangers)
+
+
+def _folders(root: Path) -> list[Path]:
+  try:
+    return folders_in(root)
+  except OSError as error:
+    raise UserError(f"{root}: cannot be listed ({error.strerror})") from error
+
+
+def _rank(path: Path, key: str) -> tuple:
+  """Of two folders with a database's name, that with a workbook, then the exact one."""
+  names = [plain(folder) for folder in LAYOUTS[key].folders]
+  exact = names.index(plain(path.name)) if plain(path.name) in names else len(names)
+  return (not workbook_files(path, key), exact, path.name)
+
+
+def _check_apart(found: dict[str, Path]) -> None:
+  places: dict[Path, str] = {}
+  for key, path in found.items():
+    other = places.setdefault(path.resolve(), key)
+    if other != key:
+      raise UserError(
+        f"{path}: is the same folder as {found[other]}, but the names stand for"
+        f" {DATABASES[key]} and {DATABASES[other]}; remove the wrong link"
+      )
+
+
+def _stranger(path: Path, found: dict[str, Path]) -> str:
+  """A line about a folder that looks like a database and is not read, or ""."""
+  if other := other_database(path.name):
+    return f"{path}: {other} is none of the six databases; left alone"
+  for key in found:
+    tops = [top for release in LAYOUTS[key].releases for top in release.tops if top]
+    if plain(path.name) in map(plain, tops):
+      return ""  # Crops that lie beside the database.
+  known = {plain(name): key for key, of in LAYOUTS.items() for name in of.workbooks}
+  books = [plain(book.name) for book in workbook_files(path, None, 1)]
+  like = [known[book] for book in books if book in known][:1]
+  why = f"holds {DATABASES[like[0]]}'s workbook" if like else "looks like a database"
+  if not like and (stem := _STEM.search(plain(path.name))):
+    like = [
+      key
+      for key, layout in LAYOUTS.items()
+      if any(stem[0] in plain(folder) for folder in layout.folders)
+    ]
+  if not like:
+    return ""
+  names = " or ".join(repr(LAYOUTS[key].folders[0]) for key in like)
+  return f"{path}: {why}, but is not read; if it is one, name the folder {names}"
+
+
+def _nothing(root: Path, missing: list[str], strangers: list[str]) -> str:
+  looked = " or ".join(f"{LAYOUTS[key].folders[0]!r}" for key in missing)
+  held = ", ".join(sorted(p.name for p in root.iterdir())[:12]) or "nothing"
+  line = f"{root}: no folder named {looked}; it holds {held}"
+  if key := identify(root.resolve().name):
+    line += f"; if it is {DATABASES[key]} itself, give the folder that holds it"
+  return "; ".join([line, *strangers])
 
 
 def read_simulated(root: Path) -> dict:
@@ -63,87 +143,16 @@ def read_simulated(root: Path) -> dict:
   return source
 
 
-def find_databases(root: Path, wanted: list[str] | None) -> dict[str, Path]:
-  """Folders of the databases below `root`, by key, in the order of the folds.
+def simulated_source(place: Path) -> dict:
+  """How the frames in a folder were simulated; {} where they were not.
+
+  Every folder above counts, and what a link leads to, so that simulated databases that
+  were moved or linked among licensed ones are still known for what they are.
 
   Raises:
-    UserError: none was found, or one of `wanted` was not.
+    UserError: as in `read_simulated`.
   """
-  names = {plain(p.name): p for p in sorted(root.iterdir()) if p.is_dir()}
-  found = {}
-  for key, layout in LAYOUTS.items():
-    for folder in layout.folders:
-      if plain(folder) in names:
-        found[key] = names[plain(folder)]
-        break
-  missing = [key for key in wanted or () if key not in found]
-  if missing or not found:
-    looked = " or ".join(
-      f"{LAYOUTS[key].folders[0]!r}" for key in (missing or list(LAYOUTS))
-    )
-    held = ", ".join(sorted(p.name for p in root.iterdir())[:12]) or "nothing"
-    raise UserError(f"{root}: no folder named {looked}; it holds {held}")
-  return {key: found[key] for key in found if not wanted or key in wanted}
-
-
-def find_workbook(folder: Path, layout: Layout) -> Path:
-  """The annotation workbook of a database: a known name, else the only .xlsx.
-
-  Raises:
-    UserError: there is none, or several unknown ones.
-  """
-  books = {
-    plain(path.name): path
-    for pattern in ("*.xlsx", "*/*.xlsx")
-    for path in sorted(folder.glob(pattern), reverse=True)
-    if not path.name.startswith(("~", "."))
-  }
-  for name in layout.workbooks:
-    if plain(name) in books:
-      return books[plain(name)]
-  if len(books) == 1:
-    return next(iter(books.values()))
-  held = ", ".join(sorted(path.name for path in books.values())) or "no .xlsx file"
-  raise UserError(
-    f"{folder}: no annotation workbook; looked for {' or '.join(layout.workbooks)},"
-    f" found {held}"
-  )
-
-
-def open_database(
-  key: str, folder: Path, simulated: bool = False, cropped: bool = False
-) -> Database:
-  """Reads the workbook and finds the key frames of every clip.
-
-  Raises:
-    UserError: nothing of this database can be built; one line that says why.
-  """
-  layout = LAYOUTS[key]
-  workbook = find_workbook(folder, layout)
-  # The fixes correct slips of the licensed workbooks, which simulated ones lack.
-  annotations = read_annotations(workbook, layout, fix=not simulated)
-  if not annotations.clips:
-    problem = annotations.problems[:1] or ["the sheet has no rows below its header"]
-    raise UserError(f"{workbook}: no usable clip; {problem[0]}")
-  finder = FrameFinder(folder, layout, cropped)
-  database = Database(layout, folder, annotations, [], [], [], 0)
-  for clip in annotations.clips:
-    place = f"{workbook.name} row {clip.row} ({clip.subject}/{clip.name})"
-    try:
-      release, frames = finder.find(clip)
-      keys = key_frames(clip, release, frames, layout.fps, cropped)
-    except FileNotFoundError as error:
-      database.skipped.append(f"{place}: {error}; the clip is left out")
-      continue
-    if keys.note:
-      database.notes.append(f"{place}: {keys.note}")
-    database.clips.append(keys)
-    database.missing_frames += sum(
-      n not in frames for n in range(clip.onset, clip.offset + 1)
-    )
-  if not database.clips:
-    raise UserError(
-      f"{folder}: {workbook.name} is there, but none of its"
-      f" {len(annotations.clips)} clips has frames; {database.skipped[0]}"
-    )
-  return database
+  for folder in (place, place.resolve(), *place.resolve().parents):
+    if folder.is_dir() and (source := read_simulated(folder)):
+      return source
+  return {}

@@ -1,15 +1,22 @@
-"""Finding a clip's frame files in any release, and reading them without surprises."""
+"""Finding a clip's frame files in any release, and choosing those that are needed."""
 
 import dataclasses
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from data_prep.databases.annotations import Clip
+from data_prep.databases.annotations.clips import Clip
 from data_prep.databases.layouts import Layout, Release
-from infusenet_jax.runtime.errors import UserError
+from data_prep.databases.listing import files_in, folders_below, folders_in, plain
+from data_prep.databases.names import is_foreign
+from infusenet_jax.clips.image_header import image_size
 
+DEPTH = 4  # Folders below the database's: CAS(ME)^3's part_A/data/part_A_split/part_A.
+HEADER_BYTES = 1 << 20  # Of a file, in which its size is looked for.
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+CROP = "reg_"  # How names of cropped frames begin in CASME and CASME II.
 WINDOW_SECONDS = 0.05  # Half-width of the window about the annotated apex.
+_COPY = re.compile(r"(?i)^copy of | - copy( \(\d+\))?$|(?<=\d) ?\(\d+\)$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,88 +25,194 @@ class KeyFrames:
 
   clip: Clip
   cropped: bool
+  fps: float  # Frames a second.
   onset: int
   apex: int
   candidates: tuple[int, ...]  # For the window apex, in order.
   files: dict[int, Path]  # Onset, apex and the candidates.
   note: str  # Which frame stands in for a missing one, or "".
+  video: bool = False  # All files are one video, whose frame 0 is its first.
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+  """A folder that holds a release of a database."""
+
+  release: Release
+  top: Path
+  name: str  # Below the database's folder, as messages call it.
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+  """All frames of one clip: number -> file."""
+
+  place: Place
+  folder: Path
+  files: dict[int, Path]
 
 
 def same_name(name: str) -> tuple:
   """A key under which `sub01` and `Sub-1` are one name, `006_1` and `0061` are two."""
-  parts = re.findall(r"\d+|[a-z]+", name.lower())
+  parts = re.findall(r"(?a)\d+|[a-z]+", name.lower())
   return tuple(int(part) if part.isdigit() else part for part in parts)
 
 
 class FrameFinder:
   """Finds clips below one database's folder; every directory is listed once."""
 
-  def __init__(self, folder: Path, layout: Layout, cropped: bool = False):
-    """`cropped` prefers the release of cropped faces where there are several."""
-    self._listings: dict[Path, dict[tuple, Path]] = {}
-    self._frames: dict[Path, dict[int, Path]] = {}
-    self._releases = sorted(layout.releases, key=lambda r: r.cropped != cropped)
-    # An unpacked archive often puts a release one folder deeper.
-    self._bases = [folder, *sorted(p for p in self._list(folder).values())]
-
-  def find(self, clip: Clip) -> tuple[Release, dict[int, Path]]:
-    """The release that holds the clip and its frames, number -> file.
+  def __init__(self, folder: Path, layout: Layout):
+    """Looks where the releases lie.
 
     Raises:
-      FileNotFoundError: one line with all that was looked for.
+      OSError: the folder beside it cannot be listed.
     """
-    looked_for = []
-    for release in self._releases:
-      for onset in dict.fromkeys((clip.onset, clip.sheet_onset)):
-        if onset is None:
-          continue
-        path = release.clip_folder(clip.number, clip.filename, onset, clip.emotion)
-        if path in looked_for:
-          continue
-        looked_for.append(path)
-        for base in self._bases:
-          found = self._resolve(base, path)
-          if found is not None and (frames := self._number_frames(found)):
-            # The other clips of this release are most likely in the same place.
-            self._bases.remove(base)
-            self._bases.insert(0, base)
-            return release, frames
-    raise FileNotFoundError(f"no frames in {' or '.join(looked_for)}")
+    self._layout = layout
+    self._listings: dict[Path, dict[tuple, list[Path]]] = {}
+    self._numbered: dict[Path, dict[int, Path]] = {}
+    self.places = _places(folder, layout)
 
-  def _resolve(self, base: Path, path: str) -> Path | None:
-    for part in path.split("/"):
-      base = self._list(base).get(same_name(part))
-      if base is None:
-        return None
-    return base
+  def find(self, clip: Clip, cropped: bool) -> Iterator[Frames]:
+    """The frames of a clip, cropped ones or full ones, in the preferred place first.
 
-  def _list(self, folder: Path) -> dict[tuple, Path]:
+    Raises:
+      OSError: a folder cannot be listed.
+    """
+    for place in self.places:
+      if not self._may_hold(place.release, cropped):
+        continue
+      for below in _clip_folders(place.release, clip):
+        for folder in self._resolve(place.top, below):
+          files = self._number_frames(folder, place.release, clip)
+          if files and self._is_kind(files, clip, cropped):
+            yield Frames(place, folder, files)
+
+  def holds(self, clip: Clip, cropped: bool) -> Path | None:
+    """The folder with a clip's cropped or full frames, None where there is none."""
+    try:
+      found = next(self.find(clip, cropped), None)
+    except OSError:
+      return None
+    return found.folder if found else None
+
+  def looked_for(self, clip: Clip, cropped: bool) -> list[str]:
+    """The folders in which a clip would be found, in their canonical spelling."""
+    folders = [
+      f"{release.tops[0]}/{below}".lstrip("/")
+      for release in self._layout.releases
+      if self._may_hold(release, cropped)
+      for below in _clip_folders(release, clip)
+    ]
+    return list(dict.fromkeys(folders))
+
+  def _may_hold(self, release: Release, cropped: bool) -> bool:
+    return release.cropped == cropped or self._layout.crop_size is not None
+
+  def _is_kind(self, files: dict[int, Path], clip: Clip, cropped: bool) -> bool:
+    """Whether frames of a release that comes full and cropped are what is wanted."""
+    if self._layout.crop_size is None:
+      return True
+    file = files.get(clip.onset) or files[min(files)]
+    with open(file, "rb") as stream:
+      size = image_size(stream.read(HEADER_BYTES))
+    # A damaged file is of either kind, to be reported as what it is.
+    return size is None or (size == self._layout.crop_size) == cropped
+
+  def _resolve(self, top: Path, below: str) -> list[Path]:
+    """Folders of that name below `top`; the one that is spelled so comes first."""
+    found = [top]
+    for part in below.split("/"):
+      inner = [p for path in found for p in self._list(path).get(same_name(part), ())]
+      found = sorted(inner, key=lambda path, part=part: path.name != part)
+    return found
+
+  def _list(self, folder: Path) -> dict[tuple, list[Path]]:
     if folder not in self._listings:
-      paths = [path for path in _contents(folder) if path.is_dir()]
-      self._listings[folder] = {same_name(path.name): path for path in paths}
+      listing: dict[tuple, list[Path]] = {}
+      for path in folders_in(folder):
+        listing.setdefault(same_name(path.name), []).append(path)
+      self._listings[folder] = listing
     return self._listings[folder]
 
-  def _number_frames(self, folder: Path) -> dict[int, Path]:
+  def _number_frames(
+    self, folder: Path, release: Release, clip: Clip
+  ) -> dict[int, Path]:
     """The last number in a frame's name is its number, in every release."""
-    if folder not in self._frames:
-      frames = {}
-      for path in reversed(_contents(folder)):
-        numbers = re.findall(r"\d+", path.stem)
-        if path.suffix.lower() in IMAGES and numbers and path.name[0] != ".":
-          frames[int(numbers[-1])] = path
-      self._frames[folder] = frames
-    return self._frames[folder]
+    if folder not in self._numbered:
+      self._numbered[folder] = number_frames(folder, release, clip)
+    return self._numbered[folder]
 
 
-def _contents(folder: Path) -> list[Path]:
-  try:
-    return sorted(folder.iterdir())
-  except OSError as error:
-    raise UserError(f"{folder}: cannot be listed ({error.strerror})") from error
+def number_frames(
+  folder: Path, release: Release | None = None, clip: Clip | None = None
+) -> dict[int, Path]:
+  """The images of a folder by the last number in their name, without copies.
+
+  Of two images with one number the one whose name is the release's is taken, else the
+  first; `reg_img46.jpg` is a crop, never a full frame.
+
+  Raises:
+    OSError: the folder cannot be listed.
+  """
+  images = [
+    path
+    for path in files_in(folder)
+    if path.suffix.lower() in IMAGES and re.search(r"(?a)\d", path.stem)
+  ]
+  if release is not None and not release.cropped:
+    images = [path for path in images if not path.stem.lower().startswith(CROP)]
+  originals = [path for path in images if not _COPY.search(path.stem)]
+  frames: dict[int, Path] = {}
+  # Where all are called "S01 (46)", the number in brackets counts frames, not copies.
+  for path in reversed(originals or images):
+    number = int(re.findall(r"(?a)\d+", path.stem)[-1])
+    if number in frames and release is not None and clip is not None:
+      name = release.frame_name(clip.number, clip.filename, number)
+      wanted = same_name(Path(name).stem)
+      if same_name(frames[number].stem) == wanted != same_name(path.stem):
+        continue
+    frames[number] = path
+  return frames
+
+
+def _clip_folders(release: Release, clip: Clip) -> list[str]:
+  onsets = [n for n in (clip.onset, clip.sheet_onset) if n is not None]
+  folders = [
+    folder
+    for onset in onsets
+    for folder in release.clip_folders(
+      clip.number, clip.filename, clip.name, onset, clip.emotion
+    )
+  ]
+  return list(dict.fromkeys(folders))
+
+
+def _places(folder: Path, layout: Layout) -> list[Place]:
+  """Where the releases lie, in the order in which they are looked through."""
+  inner = list(folders_below(folder, DEPTH, lambda name: is_foreign(name, layout.key)))
+  beside = [path for path in folders_in(folder.parent) if path != folder]
+  found = []
+  for release in layout.releases:
+    for top in release.tops:
+      if not top:
+        found.append(Place(release, folder, folder.name))
+        continue
+      for path in inner:
+        if path != folder and plain(path.name) == plain(top):
+          name = path.relative_to(folder).as_posix()
+          found.append(Place(release, path, name))
+      # SAMM_CROP lies beside SAMM; a name such as "Cropped" could be anybody's.
+      if release.cropped and plain(layout.folders[0]) in plain(top):
+        found += [
+          Place(release, path, f"../{path.name}")
+          for path in beside
+          if plain(path.name) == plain(top)
+        ]
+  return found
 
 
 def key_frames(
-  clip: Clip, release: Release, frames: dict[int, Path], fps: float, cropped: bool
+  clip: Clip, files: Mapping[int, Path], fps: float, cropped: bool
 ) -> KeyFrames:
   """Chooses the frames that are needed; a neighbour within 50 ms may stand in.
 
@@ -110,10 +223,10 @@ def key_frames(
     FileNotFoundError: onset or apex is missing and so are all its neighbours.
   """
   reach = int(WINDOW_SECONDS * fps + 1e-6)
-  onset = _nearest(clip.onset, frames, reach, 0)
-  apex = _nearest(clip.apex, frames, reach, onset)
+  onset = _nearest(clip.onset, files, reach, 0)
+  apex = _nearest(clip.apex, files, reach, onset)
   window = range(max(onset, clip.apex - reach), clip.apex + reach + 1)
-  candidates = tuple(n for n in window if n in frames and n != apex)
+  candidates = tuple(n for n in window if n in files and n != apex)
   replaced = [
     f"{what} frame {want} is not on disk, frame {have} stands in"
     for what, want, have in (("onset", clip.onset, onset), ("apex", clip.apex, apex))
@@ -121,21 +234,24 @@ def key_frames(
   ]
   return KeyFrames(
     clip=clip,
-    cropped=cropped or release.cropped,
+    cropped=cropped,
+    fps=fps,
     onset=onset,
     apex=apex,
     candidates=candidates,
-    files={n: frames[n] for n in sorted({onset, apex, *candidates})},
+    files={n: files[n] for n in sorted({onset, apex, *candidates})},
     note="; ".join(replaced),
   )
 
 
-def _nearest(wanted: int, frames: dict[int, Path], reach: int, first: int) -> int:
-  near = [n for n in range(wanted - reach, wanted + reach + 1) if n in frames]
+def _nearest(wanted: int, files: Mapping[int, Path], reach: int, first: int) -> int:
+  near = [n for n in range(wanted - reach, wanted + reach + 1) if n in files]
   near = [n for n in near if n >= first]
   if not near:
-    folder = next(iter(frames.values())).parent
+    first, last = min(files), max(files)
+    # One file for all numbers is a video.
+    place = files[first] if files[first] == files[last] else files[first].parent
     raise FileNotFoundError(
-      f"frame {wanted} is not in {folder} (frames {min(frames)} to {max(frames)})"
+      f"frame {wanted} is not in {place} (frames {first} to {last})"
     )
   return min(near, key=lambda n: (abs(n - wanted), n))

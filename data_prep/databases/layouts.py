@@ -5,8 +5,8 @@ enters at the same door as a licensed one.
 """
 
 import dataclasses
-import re
 
+from data_prep.databases.listing import plain
 from infusenet_jax.clips.labels import AUS
 
 
@@ -14,24 +14,39 @@ from infusenet_jax.clips.labels import AUS
 class Release:
   """One way in which a database's frames are handed out.
 
-  Both templates take `number` (the subject's number), `filename` (the workbook's
-  file name), `onset` (frame number) and `emotion`; `frame` also takes `frame`, the
-  frame number. The reader matches folders regardless of case, separators and
-  zero-padding, and frames by the last number in their name.
+  The templates take `number` (the subject's number), `filename` (the workbook's file
+  name), `name` (the clip's: e2 for the second e of CAS(ME)^3), `onset` (frame number)
+  and `emotion`; `frame` also takes `frame`, the frame number. The reader matches
+  folders regardless of case, separators and zero-padding, and frames by the last
+  number in their name.
   """
 
-  folder: str  # Of one clip, below the database's folder.
+  name: str  # As messages call it.
+  tops: tuple[str, ...]  # Folders that hold it; "" is the database's own.
+  clips: tuple[str, ...]  # A clip's folder below a top.
   frame: str
   cropped: bool = False  # The frames are faces already cropped.
   # Subjects from this number on have frame numbers zero-padded to three digits.
   padded_from: int | None = None
 
+  def clip_folders(
+    self, number: int, filename: str, name: str, onset: int, emotion: str
+  ) -> list[str]:
+    """A clip's folder below a top in every spelling, with forward slashes."""
+    emotions = EMOTION_FOLDERS.get(emotion.lower(), (emotion.lower(),))
+    found = [
+      template.format(
+        number=number, filename=filename, name=name, onset=onset, emotion=emotion
+      )
+      for template in self.clips
+      for emotion in emotions
+    ]
+    return list(dict.fromkeys(found))
+
   def clip_folder(self, number: int, filename: str, onset: int, emotion: str) -> str:
-    """The clip's folder relative to the database's, with forward slashes."""
-    emotion = EMOTION_FOLDERS.get(emotion.lower(), emotion.lower())
-    return self.folder.format(
-      number=number, filename=filename, onset=onset, emotion=emotion
-    )
+    """The clip's folder below the database's in the canonical spelling."""
+    below = self.clip_folders(number, filename, filename, onset, emotion)[0]
+    return f"{self.tops[0]}/{below}".lstrip("/")
 
   def frame_name(self, number: int, filename: str, frame: int) -> str:
     """The file name of frame number `frame` of a clip."""
@@ -42,23 +57,30 @@ class Release:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-  """One database: names, workbook, frame releases, frame rate and published size."""
+  """One database: names, workbook, frame releases and frame rate."""
 
   key: str
   folders: tuple[str, ...]  # First the canonical one; case and punctuation are free.
   workbooks: tuple[str, ...]  # First the canonical one.
   header: tuple[str, ...]  # Column names, in order, as in the canonical workbook.
   subject: str  # Format of a subject's name from its number.
-  releases: tuple[Release, ...]  # First the full frames.
+  releases: tuple[Release, ...]  # First the one that is taken where several are there.
   fps: float
-  clips: int  # Clips and subjects of the whole database, after the fixes.
-  subjects: int
   header_row: int = 1  # Row of the sheet that holds the column names, from 1.
   au_columns: tuple[str, ...] = ()  # Binary columns that are the labels (4DME).
+  repeats_names: bool = False  # Clips of one subject may share a file name.
+  # Width and height of released crops that lie where the full frames would.
+  crop_size: tuple[int, int] | None = None
+  # Folders of the database that hold other frames, and what they are.
+  others: tuple[tuple[str, str], ...] = ()
+  unlabelled: tuple[str, ...] = ()  # Clips on disk that are known to have no row.
 
 
-# The emotion in MMEW's workbook is the folder's name, except for this one.
-EMOTION_FOLDERS = {"others": "repression"}
+# The emotion in MMEW's workbook is the folder's name, except for these.
+EMOTION_FOLDERS = {
+  "others": ("repression", "others"),
+  "repression": ("repression", "others"),
+}
 
 # The column names of each field in any revision of any of the workbooks. They are
 # compared without case, spaces and punctuation.
@@ -71,18 +93,15 @@ SPELLINGS = {
   "aus": ("AU", "AUs", "Action Unit", "Action Units"),
   "emotion": ("Emotion", "Estimated Emotion"),
 }
-
-
-def plain(name: object) -> str:
-  """A name without case, spaces and punctuation, for comparing spellings."""
-  return re.sub(r"[^a-z0-9]", "", str(name).lower())
+# Columns that only some workbooks have: which rows are micro-expressions.
+EXTRA = {"expression": ("Expression type",)}
 
 
 def find_columns(header: tuple[object, ...]) -> dict[str, int]:
-  """Position of each field of `SPELLINGS` that a sheet's header row holds."""
+  """Position of each field of `SPELLINGS` and `EXTRA` that a header row holds."""
   names = [plain(name) for name in header]
   found = {}
-  for field, spellings in SPELLINGS.items():
+  for field, spellings in (SPELLINGS | EXTRA).items():
     for spelling in spellings:
       if plain(spelling) in names:
         found[field] = names.index(plain(spelling))
@@ -103,20 +122,22 @@ _CASME = Layout(
   subject="{:02d}",
   releases=(
     Release(
-      "CASME_raw_selected/sub{number:02d}/{filename}",
+      "raw",
+      ("CASME_raw_selected", "raw_selected", "CASME_raw"),
+      ("sub{number:02d}/{filename}",),
       "{filename}-{frame}.jpg",
       padded_from=8,
     ),
     Release(
-      "Cropped/sub{number:02d}/{filename}",
+      "cropped",
+      ("Cropped", "Cropped_updated", "Cropped_original"),
+      ("sub{number:02d}/{filename}",),
       "reg_{filename}-{frame}.jpg",
       cropped=True,
       padded_from=8,
     ),
   ),
   fps=60,
-  clips=189,
-  subjects=19,
 )
 
 _CASME2 = Layout(
@@ -128,22 +149,27 @@ _CASME2 = Layout(
     "CASME2-coding-20140508.xlsx",
   ),
   header=(
-    "Subject",
-    "Filename",
-    "OnsetFrame",
-    "ApexFrame",
-    "OffsetFrame",
-    "Action Units",
-    "Estimated Emotion",
+    *("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame"),
+    *("Action Units", "Estimated Emotion"),
   ),
   subject="{:02d}",
   releases=(
-    Release("CASME2_RAW_selected/sub{number:02d}/{filename}", "img{frame}.jpg"),
-    Release("Cropped/sub{number:02d}/{filename}", "reg_img{frame}.jpg", cropped=True),
+    Release(
+      "raw",
+      ("CASME2_RAW_selected", "RAW_selected", "CASME2_RAW"),
+      ("sub{number:02d}/{filename}",),
+      "img{frame}.jpg",
+    ),
+    Release(
+      "cropped",
+      ("Cropped", "Cropped_updated", "Cropped_original"),
+      ("sub{number:02d}/{filename}",),
+      "reg_img{frame}.jpg",
+      cropped=True,
+    ),
   ),
   fps=200,
-  clips=256,
-  subjects=26,
+  unlabelled=("sub09/EP02_02f",),
 )
 
 _SAMM = Layout(
@@ -152,24 +178,27 @@ _SAMM = Layout(
   workbooks=("SAMM_Micro_FACS_Codes_v2.xlsx",),
   header_row=14,
   header=(
-    "Subject",
-    "Filename",
-    "Inducement Code",
-    "Onset Frame",
-    "Apex Frame",
-    "Offset Frame",
-    "Duration",
-    "Micro",
-    "Action Units",
-    "Estimated Emotion",
-    "Objective Classes",
-    "Notes",
+    *("Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame"),
+    *("Offset Frame", "Duration", "Micro", "Action Units", "Estimated Emotion"),
+    *("Objective Classes", "Notes"),
   ),
   subject="{:03d}",
-  releases=(Release("{number:03d}/{filename}", "{number:03d}_{frame:05d}.jpg"),),
+  releases=(
+    Release(
+      "raw",
+      ("", "SAMM"),
+      ("{number:03d}/{filename}",),
+      "{number:03d}_{frame:05d}.jpg",
+    ),
+    Release(
+      "cropped",
+      ("SAMM_CROP",),
+      ("{number:03d}/{filename}", "{filename}"),
+      "{number:03d}_{frame:05d}.jpg",
+      cropped=True,
+    ),
+  ),
   fps=200,
-  clips=159,
-  subjects=29,
 )
 
 _FOURD = Layout(
@@ -182,10 +211,18 @@ _FOURD = Layout(
   ),
   au_columns=_FOURD_AUS,
   subject="S{:02d}",
-  releases=(Release("gray_micro/S{number:02d}/{filename}", "{frame}.jpg"),),
+  releases=(
+    Release("raw", ("gray_micro",), ("S{number:02d}/{filename}",), "{frame}.jpg"),
+    Release(
+      "cropped",
+      ("gray_micro_crop",),
+      ("S{number:02d}/{filename}",),
+      "{frame}.jpg",
+      cropped=True,
+    ),
+  ),
   fps=60,
-  clips=267,
-  subjects=42,
+  others=(("rgb_micro", "another release"),),
 )
 
 _MMEW = Layout(
@@ -193,20 +230,16 @@ _MMEW = Layout(
   folders=("MMEW",),
   workbooks=("MMEW_Micro_Exp.xlsx",),
   header=(
-    "Subject",
-    "Filename",
-    "OnsetFrame",
-    "ApexFrame",
-    "OffsetFrame",
-    "Action Units",
-    "Estimated Emotion",
-    "remarks",
+    *("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame"),
+    *("Action Units", "Estimated Emotion", "remarks"),
   ),
   subject="S{:02d}",
-  releases=(Release("Micro_Expression/{emotion}/{filename}", "{frame}.jpg"),),
+  releases=(
+    Release("raw", ("Micro_Expression",), ("{emotion}/{filename}",), "{frame}.jpg"),
+  ),
   fps=90,
-  clips=300,
-  subjects=30,
+  crop_size=(231, 231),
+  others=(("Macro_Expression", "macro-expressions"),),
 )
 
 _CASME3A = Layout(
@@ -222,12 +255,18 @@ _CASME3A = Layout(
   ),
   subject="spNO.{}",
   releases=(
-    Release("part_A/spNO.{number}/{filename}/color", "{frame}.jpg"),
-    Release("Part_A_ME_clip/frame/spNo.{number}_{filename}_{onset}", "{frame}.jpg"),
+    Release("full", ("part_A", ""), ("spNO.{number}/{filename}/color",), "{frame}.jpg"),
+    Release(
+      "clip",
+      ("Part_A_ME_clip",),
+      ("frame/spNo.{number}_{filename}_{onset}",),
+      "{frame}.jpg",
+    ),
+    Release("ME_A", ("ME_A",), ("spNO.{number}/{name}/color",), "{frame}.jpg"),
   ),
   fps=30,
-  clips=860,
-  subjects=94,
+  repeats_names=True,
+  others=(("part_B", "another part"), ("part_C", "another part")),
 )
 
 LAYOUTS = {

@@ -9,6 +9,7 @@ from data_prep.simulator.camera.nuisance import KINDS
 from data_prep.simulator.plan.population import DATABASES, PlannedClip, positives
 from data_prep.simulator.writer import Parameters, simulate
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.text import text_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,16 +115,7 @@ def _summary(plan: dict[str, list[PlannedClip]]) -> str:
   rows.append(
     ["all", *(sum(column) for column in list(zip(*rows[1:], strict=True))[1:])]
   )
-  widths = [
-    max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)
-  ]
-  return "\n".join(
-    "  ".join(
-      str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
-      for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    for row in rows
-  )
+  return text_table(rows)
 
 
 def _aus(counts: dict[str, dict[int, int]]) -> tuple[int, ...]:

@@ -19,9 +19,9 @@ from data_prep.databases.layouts import LAYOUTS
 from data_prep.simulator.camera.film import CROP_EYES, Film
 from data_prep.simulator.camera.studio import Studio
 from data_prep.simulator.plan.population import PlannedClip, plan_database
+from infusenet_jax.clips.schema import SCENE_PEAKS
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 
-PEAKS = {5: 0.8, 10: 0.5, 20: 0.3}  # amp: largest motion in the crop, in pixels
 _SIZE = 224
 _BELOW_EYES = 0.1  # Crop's centre below the eyes, in sides of the crop.
 
@@ -30,7 +30,7 @@ def write_faces(clip: PlannedClip, folder: Path) -> None:
   """Films one clip at rest and, for each amp, with small and with magnified motion."""
   studio = Studio(clip.database, clip.number, seed=0)
   clip_name = f"{clip.database}-{clip.number}-{clip.filename}-{clip.onset}"
-  for amp, peak in PEAKS.items():
+  for amp, peak in SCENE_PEAKS.items():
     frames = {"first": (0.0, clip.onset)}
     frames |= {"second": (peak, clip.true_apex), "truth": (amp * peak, clip.true_apex)}
     for name, (motion, number) in frames.items():

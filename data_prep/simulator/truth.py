@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_prep.databases.annotations import Clip
-from infusenet_jax.clips.faces import Alignment
+from data_prep.databases.annotations.clips import Clip
+from infusenet_jax.clips.alignment import Alignment
 from infusenet_jax.clips.schema import GRID, TRUTH
 
 

@@ -137,6 +137,8 @@ def _write(root: Path, plan, parameters: Parameters, workers: int | None) -> Non
   for key, clips in plan.items():
     path = root / LAYOUTS[key].folders[0] / LAYOUTS[key].workbooks[0]
     path.write_bytes(workbook_bytes(clips, LAYOUTS[key]))
+    # Each database keeps the word when it is moved out of the root.
+    (path.parent / SIMULATED).write_text(text, encoding="utf-8")
   os.replace(root / UNFINISHED, root / SIMULATED)
 
 

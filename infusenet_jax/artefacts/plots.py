@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from infusenet_jax.artefacts.scores import NORMAL, Results, shown_evidence
+from infusenet_jax.evaluate.documents import SIMULATED, subtitle
 from infusenet_jax.evaluate.protocol import AVERAGES
-from infusenet_jax.evaluate.tables import subtitle
 
 # Readable for the colour-blind (Okabe and Ito 2008); runs beyond these are hatched.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
@@ -50,7 +50,7 @@ def _robustness(results: Results) -> Figure:
       style = {"color": colour, "ls": "--" if again else "-", "marker": "o", "ms": 4}
       axes.plot(strengths, mean, label=run, **style)
       axes.fill_between(strengths, low, high, color=colour, alpha=0.12, linewidth=0)
-    axes.set_title(subtitle(f"{kind} F1", True), loc="left")
+    axes.set_title(subtitle(f"{kind} F1", SIMULATED), loc="left")
     axes.set_xlabel("nuisance in testing; 1 in training")
     axes.set_ylabel("database average, percent")
     axes.set_xticks(strengths)
@@ -69,7 +69,7 @@ def _false_alarms(results: Results) -> Figure:
   _bars(axes, groups, list(results))
   axes.set_xticks(range(len(sets)), [_label(name) for name in sets])
   axes.set_ylabel("false alarms, percent of clips")
-  axes.set_title(subtitle("False alarms on faces at rest", True), loc="left")
+  axes.set_title(subtitle("False alarms on faces at rest", SIMULATED), loc="left")
   axes.legend(**_BESIDE)
   return figure
 
@@ -99,7 +99,7 @@ def _pointing(results: Results) -> Figure:
           "label": None if place else words,
         }
         axes.hlines(even, place - 0.45, place + 0.45, **style)
-    axes.set_title(subtitle(f"Where the face moved: {label}", True), loc="left")
+    axes.set_title(subtitle(f"Where the face moved: {label}", SIMULATED), loc="left")
     axes.set_ylabel("percent")
     for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
       handles[name] = handle

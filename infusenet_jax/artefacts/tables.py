@@ -1,23 +1,29 @@
 """The tables of the artefact study, as JSON, CSV and Markdown."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from infusenet_jax.artefacts.scores import NORMAL, Results, shown_evidence
 from infusenet_jax.clips.labels import AUS
+from infusenet_jax.evaluate.documents import (
+  SIMULATED,
+  markdown_heading,
+  subtitle,
+  to_csv,
+  to_json,
+)
 from infusenet_jax.evaluate.protocol import AVERAGES
-from infusenet_jax.evaluate.tables import subtitle, to_json
 from infusenet_jax.runtime.files import write_atomically
+from infusenet_jax.runtime.text import markdown_table
 
+_AUS = [f"AU{au}" for au in AUS]
 _EVENLY = {"whole face, evenly": "region", "whole crop, evenly": "crop"}
 
 
 def write_study(out: Path, results: Results, about: Mapping) -> str:
   """Writes artefacts.json, .csv and .md; returns the Markdown's first tables."""
   out.mkdir(parents=True, exist_ok=True)
-  title = subtitle("Artefact study", True)
+  title = subtitle("Artefact study", SIMULATED)
   whole = {"title": title, "simulated": True, "results": results, **about}
   write_atomically(out / "artefacts.json", to_json(whole) + "\n")
   write_atomically(out / "artefacts.csv", _csv(title, results))
@@ -31,12 +37,7 @@ def write_study(out: Path, results: Results, about: Mapping) -> str:
 
 
 def _heading(text: str) -> list[str]:
-  return ["", f"## {subtitle(text, True)}", ""]
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-  lines = [f"| {' | '.join(columns)} |", "|---" + "|---:" * (len(columns) - 1) + "|"]
-  return lines + [f"| {' | '.join(row)} |" for row in rows]
+  return markdown_heading(text, SIMULATED)
 
 
 def _cell(found: Mapping[str, float], sign: str = "") -> str:
@@ -48,16 +49,15 @@ def _robustness(results: Results) -> list[str]:
   lines = _heading("Robustness: F1 in percent, database average, [95 % over clips]")
   sets = list(next(iter(results.values()))["robustness"])
   stronger = sets[sets.index(NORMAL) + 1 :]
-  columns = ["run", "F1", *map(_words, sets)]
-  columns += [f"{_words(name)} minus {_words(NORMAL)}" for name in stronger]
-  rows = []
+  against = [f"{_words(name)} minus {_words(NORMAL)}" for name in stronger]
+  rows = [["run", "F1", *map(_words, sets), *against]]
   for run, found in results.items():
     for kind in AVERAGES:
       by_set = {name: scores[kind] for name, scores in found["robustness"].items()}
       cells = [_cell(by_set[name]) for name in sets]
       cells += [_cell(by_set[name]["against_normal"], "+") for name in stronger]
       rows.append([run, kind, *cells])
-  return lines + _table(columns, rows)
+  return [*lines, markdown_table(rows)]
 
 
 def _response(results: Results) -> list[str]:
@@ -67,7 +67,7 @@ def _response(results: Results) -> list[str]:
   columns = ["run", *map(_words, sets)]
   each = {run: found["response"] for run, found in results.items()}
   rows = [[run, *(_cell(s[n]["alarms"]) for n in sets)] for run, s in each.items()]
-  lines += _table(columns, rows)
+  lines.append(markdown_table([columns, *rows]))
   lines += ["", "Mean change of a logit against no nuisance (mean |change|).", ""]
   rows = [
     [
@@ -76,7 +76,7 @@ def _response(results: Results) -> list[str]:
     ]
     for run, s in each.items()
   ]
-  return lines + _table(columns, rows)
+  return [*lines, markdown_table([columns, *rows])]
 
 
 def _pointing(results: Results) -> list[str]:
@@ -89,12 +89,12 @@ def _pointing(results: Results) -> list[str]:
     "",
   ]
   sets = list(next(iter(results.values()))["pointing"])
-  rows = []
+  rows = [["run", "evidence", *map(_words, sets)]]
   for run, found in results.items():
     of = found["pointing"]
     for label, name in (_EVENLY | shown_evidence(of[NORMAL])).items():
       rows.append([run, label, *(_cell(of[s][name]) for s in sets)])
-  return lines + _table(["run", "evidence", *map(_words, sets)], rows)
+  return [*lines, markdown_table(rows)]
 
 
 def _robustness_by_au(results: Results) -> list[str]:
@@ -110,7 +110,7 @@ def _robustness_by_au(results: Results) -> list[str]:
       for run, found in results.items()
       for kind in AVERAGES
     ]
-    lines += _table(["run", "F1", *(f"AU{au}" for au in AUS)], rows)
+    lines.append(markdown_table([["run", "F1", *_AUS], *rows]))
   return lines
 
 
@@ -122,7 +122,7 @@ def _alarms_by_au(results: Results) -> list[str]:
       [run, *(f"{x:.1f}" for x in found["response"][name]["alarms"]["aus"].values())]
       for run, found in results.items()
     ]
-    lines += _table(["run", *(f"AU{au}" for au in AUS)], rows)
+    lines.append(markdown_table([["run", *_AUS], *rows]))
   return lines
 
 
@@ -134,10 +134,10 @@ def _pointing_by_au(results: Results) -> list[str]:
     for run, found in results.items():
       of = found["pointing"][name]
       for label, evidence in (_EVENLY | shown_evidence(of)).items():
-        aus = (of[evidence]["aus"].get(f"AU{au}") for au in AUS)
+        aus = map(of[evidence]["aus"].get, _AUS)
         cells = ("" if x is None else f"{x:.1f}" for x in aus)
         rows.append([run, label, *cells])
-    lines += _table(["run", "evidence", *(f"AU{au}" for au in AUS)], rows)
+    lines.append(markdown_table([["run", "evidence", *_AUS], *rows]))
   return lines
 
 
@@ -146,9 +146,7 @@ def _words(name: str) -> str:
 
 
 def _csv(title: str, results: Results) -> str:
-  file = io.StringIO()
-  writer = csv.writer(file, lineterminator="\n")
-  writer.writerow(["title", "run", "measure", "set", "of", "au", "mean", "low", "high"])
+  lines = [["title", "run", "measure", "set", "of", "au", "mean", "low", "high"]]
   for run, measures in results.items():
     for measure, sets in measures.items():
       for name, found in sets.items():
@@ -156,7 +154,7 @@ def _csv(title: str, results: Results) -> str:
           if isinstance(value, Mapping):
             first = [title, run, measure, name, of]
             row = [value.get(key, "") for key in ("mean", "low", "high")]
-            writer.writerow([*first, "mean", *row])
+            lines.append([*first, "mean", *row])
             for au, one in value.get("aus", {}).items():
-              writer.writerow([*first, au, one, "", ""])
-  return file.getvalue()
+              lines.append([*first, au, one, "", ""])
+  return to_csv(lines)

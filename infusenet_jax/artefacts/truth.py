@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from infusenet_jax.clips.alignment import EYES_APART, EYES_CENTRE
 from infusenet_jax.clips.prepared import prepared_databases
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.clips.schema import GRID, TRUTH
@@ -15,9 +16,8 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import read_arrays
 
 # The mean head of the simulator: half its width, its crown and its chin, in distances
-# between the pupils. Their midpoint lies there in every crop, that far apart.
+# between the pupils.
 _HEAD = (1.11, -1.72, 1.84)
-_EYES, _EYES_APART = (0.5, 0.38), 0.35
 
 
 def share_inside(evidence: np.ndarray, region: np.ndarray) -> np.ndarray:
@@ -35,10 +35,10 @@ def share_inside(evidence: np.ndarray, region: np.ndarray) -> np.ndarray:
 
 def face(grid: int = GRID) -> np.ndarray:
   """The part of a crop that shows the face, (grid, grid) of 0 and 1: an ellipse."""
-  width, crown, chin = (_EYES_APART * part for part in _HEAD)
+  width, crown, chin = (EYES_APART * part for part in _HEAD)
   place = (np.arange(grid) + 0.5) / grid
-  x = (place - _EYES[0]) / width
-  y = (place - _EYES[1] - (crown + chin) / 2) / ((chin - crown) / 2)
+  x = (place - EYES_CENTRE[0]) / width
+  y = (place - EYES_CENTRE[1] - (crown + chin) / 2) / ((chin - crown) / 2)
   return (x[None] ** 2 + y[:, None] ** 2 <= 1).astype(np.float32)
 
 

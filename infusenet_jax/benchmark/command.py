@@ -39,7 +39,7 @@ from infusenet_jax.benchmark.tables import (
 from infusenet_jax.runtime.command import parse_flags, read_config, start_log
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.files import write_atomically
-from infusenet_jax.runtime.text import table
+from infusenet_jax.runtime.text import text_table
 from infusenet_jax.training.engine.config import check_config, compute_dtype
 
 _OUT = flags.DEFINE_string("out", None, "JSON file for all numbers.")
@@ -114,7 +114,7 @@ def run(
     measured = measure_steps(config, ceilings, repeats)
   except DoesNotFit as error:
     raise UserError(f"config.train.batch_size is {batch_size}: {error}") from error
-  print(table([STEP_COLUMNS, *step_rows(measured, batch_size)]))
+  print(text_table([STEP_COLUMNS, *step_rows(measured, batch_size)]))
   results |= {"ceilings": asdict(ceilings), "steps": _as_json(measured, batch_size)}
   if trace:
     profile(measured, trace)
@@ -175,7 +175,7 @@ def sweep(config: ConfigDict, repeats: int) -> list[dict[str, Any]]:
         continue
       rows += [(dtype, str(size), *row) for row in step_rows(measured, size)]
       found.append(entry | {"steps": _as_json(measured, size)})
-  print(table(rows))
+  print(text_table(rows))
   return found
 
 

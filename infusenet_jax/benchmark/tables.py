@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from infusenet_jax.benchmark.epoch import OURS
 from infusenet_jax.benchmark.roofline import Ceilings, Timing
 from infusenet_jax.benchmark.steps import Steps
-from infusenet_jax.runtime.text import duration, table
+from infusenet_jax.runtime.text import duration, text_table
 
 STEP_COLUMNS = (
   *("step", "compile s", "GFLOP", "GB", "ms", "quartiles", "clips/s"),
@@ -47,7 +47,7 @@ def epoch_table(timings: dict[str, Timing], clips: dict[str, int]) -> str:
     )
     for name, timing in timings.items()
   ]
-  return table(rows)
+  return text_table(rows)
 
 
 def ceilings_line(ceilings: Ceilings) -> str:

@@ -6,29 +6,67 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from infusenet_jax.clips.image_header import image_size
+
+# Cameras of the six databases give at most 2.2 million pixels, 8K video 33 million.
+MOST_PIXELS = 50_000_000
+MOST_BYTES = 200_000_000
+LEAST_SIDE = 32  # Pixels of a frame that can hold a face with brows, eyes and mouth.
+
 
 def read_frame(path: Path) -> np.ndarray:
   """A frame as (H, W, 3) uint8, blue-green-red; grey frames get equal channels.
 
   Raises:
-    ValueError: an empty, truncated or undecodable file. Decoders fill the missing
+    ValueError: an empty, truncated or undecodable file, or one whose header claims
+      fewer than LEAST_SIDE or more than MOST_PIXELS pixels. Decoders fill the missing
       part of a truncated JPEG with grey, so the end mark is looked for.
   """
-  try:
-    data = path.read_bytes()
-  except OSError as error:
-    raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-  if not data:
-    raise ValueError(f"{path}: zero bytes")
+  data = _file_bytes(path)
   tail = data[-4096:]
   if (data[:2] == b"\xff\xd8" and b"\xff\xd9" not in tail) or (
     data[:4] == b"\x89PNG" and b"IEND" not in tail
   ):
     raise ValueError(f"{path}: truncated image, {len(data)} bytes")
-  image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+  size = image_size(data)
+  if size is None:
+    raise ValueError(f"{path}: not an image, expected JPEG, PNG, BMP or TIFF")
+  check_frame_size(*size, path)
+  try:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+  except cv2.error as error:
+    reason = " ".join(str(error).split())[:120]
+    raise ValueError(f"{path}: OpenCV cannot decode it ({reason})") from error
   if image is None:
     raise ValueError(f"{path}: not an image that OpenCV can decode")
   return image
+
+
+def check_frame_size(width: int, height: int, place: object) -> None:
+  """Raises ValueError, naming the place, for a frame that is too small or too large."""
+  if min(width, height) < LEAST_SIDE:
+    raise ValueError(
+      f"{place}: {width}x{height} pixels; a frame has at least {LEAST_SIDE} a side"
+    )
+  if width * height > MOST_PIXELS:
+    raise ValueError(
+      f"{place}: its header claims {width}x{height} pixels; a frame has at most"
+      f" {MOST_PIXELS / 1e6:.0f} million"
+    )
+
+
+def _file_bytes(path: Path) -> bytes:
+  try:
+    if (size := path.stat().st_size) > MOST_BYTES:
+      raise ValueError(
+        f"{path}: {size / 1e6:,.0f} MB; an image has at most {MOST_BYTES / 1e6:.0f} MB"
+      )
+    data = path.read_bytes()
+  except OSError as error:
+    raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+  if not data:
+    raise ValueError(f"{path}: zero bytes")
+  return data
 
 
 def frame_uri(frame: np.ndarray) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.labels import in_order, is_database
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import read_json
 
@@ -12,13 +12,15 @@ INFO = "dataset_info.json"
 
 
 def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
-  """The databases that have finished records in `data_dir`, in the protocol's order."""
+  """The databases that have finished records in `data_dir`.
+
+  The six come first, in the protocol's order, then those of the user's own by name.
+  """
   found = {}
-  for key in DATABASES:
-    versions = sorted(Path(data_dir).glob(f"{key}/*/{INFO}"))
-    if versions:
-      found[key] = versions[-1].parent
-  return found
+  for info in sorted(Path(data_dir).glob(f"*/*/{INFO}")):
+    if is_database(key := info.parents[1].name):
+      found[key] = info.parent
+  return {key: found[key] for key in in_order(found)}
 
 
 def count_clips(data_dir: str | Path) -> dict[str, int]:

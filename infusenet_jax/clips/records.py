@@ -105,7 +105,6 @@ def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
     )
   )
   columns = {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}
-  _check_finite(folder, columns)
   return columns | {"simulated": np.full(len(clips), metadata["simulated"])}
 
 
@@ -113,8 +112,8 @@ class _Source:
   """One database's decoded records by number; damage is told from errors of our own.
 
   Raises:
-    UserError: on opening or reading, whatever damaged files make TFDS raise; or the
-      files hold another number of records than TFDS noted.
+    UserError: on opening or reading, whatever damaged files make TFDS raise; the files
+      hold another number of records than TFDS noted; or flow that is not finite.
   """
 
   def __init__(self, folder: Path):
@@ -138,7 +137,11 @@ class _Source:
 
   def __getitem__(self, number: int) -> dict:
     with self._damage():
-      return self._source[number]
+      record = self._source[number]
+    if not np.isfinite(record["flow"]).all():
+      name = f"{_text(record['subject'])}/{_text(record['clip'])}"
+      raise damaged(self._folder, f"the flow of clip {name} is not finite")
+    return record
 
   @contextlib.contextmanager
   def _damage(self) -> Iterator[None]:
@@ -147,13 +150,6 @@ class _Source:
     except Exception as error:
       reason = (str(error).splitlines() or [type(error).__name__])[0]
       raise damaged(self._folder, reason) from error
-
-
-def _check_finite(folder: Path, columns: dict[str, np.ndarray]) -> None:
-  for number, flow in enumerate(columns["flow_range"]):
-    if not np.isfinite(flow).all():
-      name = f"{columns['subject'][number]}/{columns['clip'][number]}"
-      raise damaged(folder, f"the flow of clip {name} is not finite")
 
 
 def _to_arrays(record: dict, image_size: int) -> dict[str, np.ndarray]:

@@ -1,7 +1,19 @@
 """What lies on disk between `data_prep`, which writes it, and training, which reads it.
 
 Records are in OUT/<database>/VERSION; beside those of simulated databases lies where
-their faces truly moved.
+their faces truly moved. <database> is the key of one of the six, or the name of a
+database of the user's own. metadata.json says of all records of a database:
+
+  simulated, source: whether they were drawn, and how.
+  clips, subjects: how many there are.
+  published_clips, published_subjects: how many the whole database has; null where that
+    means nothing, of simulated and of own databases. Results on fewer are not
+    comparable with those of others.
+  lacking: subject/clip of every clip that is known by name and is not there.
+  counts: what differs from the published counts, in words.
+  problems, notes, fixes: what was left out, what else to know, what was corrected.
+  centred: clips cropped around the frame's centre, whose records say aligned = False.
+  recipe, size, cropped, faces, face_model, fingerprint: what the records depend on.
 """
 
 from typing import TYPE_CHECKING
@@ -18,6 +30,10 @@ SPLIT = "clips"  # "all" is TFDS's word for the union of a dataset's splits.
 FRAMES = ("onset", "apex", "window_apex")
 NAMES = ("database", "subject", "clip")  # Together they name a clip.
 TRUTH = "truth.npz"  # Beside the records of simulated databases.
+# Scenes for measuring magnifiers, files NAME-AMP-ROLE.png: by amp the largest motion
+# between the first and the second frame, in pixels.
+SCENE_PEAKS = {5: 0.8, 10: 0.5, 20: 0.3}
+SCENE_ROLES = ("first", "second", "truth")
 GRID = 56  # Cells along each side of a crop, of the truth and of maps beside it.
 
 

@@ -5,11 +5,13 @@ python -m infusenet_jax.evaluate --predictions runs/quickstart/predictions.csv
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from infusenet_jax import __version__
+from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import DATA, read_predictions
 from infusenet_jax.evaluate.report.page import write_report
 from infusenet_jax.evaluate.scores import cd6me_tables, compare
@@ -46,27 +48,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
   options = parser.parse_args(arguments)
   predictions = read_predictions(options.predictions, options.data)
   tables = cd6me_tables(predictions)
-  how = {"title": options.title, "simulated": predictions.simulated}
-  print(format_tables(tables, **how), end="")
+  about = About(
+    options.title,
+    predictions.simulated,
+    config={"predictions": [str(file) for file in options.predictions]},
+    versions={"infusenet-jax": __version__, "numpy": np.__version__},
+    declared=predictions.declared,
+  )
+  print(format_tables(tables, about), end="")
   if options.against:
     others = read_predictions(options.against, options.data)
-    how["simulated"] |= others.simulated
-    print("\n" + format_comparison(compare(predictions, others), **how), end="")
+    both = replace(
+      about,
+      simulated=predictions.simulated or others.simulated,
+      declared=predictions.declared or others.declared,
+    )
+    print("\n" + format_comparison(compare(predictions, others), both), end="")
   if options.out:
-    how |= {
-      "simulated": predictions.simulated,
-      "config": {"predictions": [str(file) for file in options.predictions]},
-      "versions": {"infusenet-jax": __version__, "numpy": np.__version__},
-    }
     try:
-      write_tables(options.out, tables, seed=tables.seeds[0], **how)
+      write_tables(options.out, tables, about)
       write_report(
         Path(options.out) / "report.html",
+        about,
         tables=tables,
         predictions=predictions,
         curves=[],
         samples=[],
-        **how,
       )
     except OSError as error:
       raise UserError(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.clips.labels import AUS, DATABASES, NAME_RULE, is_database
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.text import csv_text, plain_text
@@ -168,10 +168,10 @@ def _parsed(row: dict, place: str) -> dict:
   for name in TEXT:
     if not row[name]:
       raise UserError(f"{place}: {name} is empty")
-  if row["database"] not in DATABASES:
+  if not is_database(row["database"]):
     raise UserError(
       f"{place}: database is {row['database']!r}; expected one of "
-      + ", ".join(DATABASES)
+      f"{', '.join(DATABASES)}, or {NAME_RULE}"
     )
   parsed = {name: plain_text(row[name]) for name in TEXT}
   try:

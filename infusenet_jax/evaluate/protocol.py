@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.labels import in_order
 from infusenet_jax.runtime.errors import UserError
 
 AVERAGES = ("binary", "macro")
@@ -36,7 +36,7 @@ def folds(
     protocol: "cd6me" leaves one database out and trains on all others; the fold is
       named after its database. "loso" leaves one subject out and trains on the other
       subjects of the same database; the fold is named "casme2/sub01".
-    database: (N,) keys of `DATABASES`, one per clip.
+    database: (N,) keys of databases, one per clip; the folds of the six come first.
     subject: (N,) subjects, one per clip; the same name in two databases is two people.
     names: the folds wanted, or None for all. In "loso" a database's key stands for
       all of its subjects.
@@ -45,7 +45,7 @@ def folds(
     UserError: an unknown protocol or fold, or a fold with nothing to train on.
   """
   database, subject = np.asarray(database), np.asarray(subject)
-  present = [key for key in DATABASES if np.any(database == key)]
+  present = in_order(database.tolist())
   if protocol == "cd6me":
     every = [Fold(key, database != key, database == key) for key in present]
   elif protocol == "loso":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.labels import DATABASES, NAME_RULE, in_order, is_database
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES, confusion, f1_of_counts
 from infusenet_jax.runtime.errors import UserError
@@ -14,7 +14,8 @@ from infusenet_jax.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Scores:
-  """F1 in [0, 1]: mean and standard deviation over runs, 95 % interval over clips."""
+  """F1 in [0, 1] of a table's rows, (R,) each: mean and standard deviation over runs,
+  and the ends of the 95 % interval over clips."""
 
   mean: np.ndarray
   std: np.ndarray
@@ -24,14 +25,18 @@ class Scores:
 
 @dataclass(frozen=True)
 class Tables:
-  """The result tables; each dict has the keys "binary" and "macro", F1 in [0, 1].
+  """The result tables; the innermost keys are "binary" and "macro", F1 in [0, 1].
 
+  databases: D keys of `DATABASES`, those that were predicted.
+  clips: how many each database has.
+  seeds: of the runs, ascending.
   cross_database: whether each clip was predicted in the fold that leaves out its
     database, as CD6ME wants.
   au: Scores (13,): 12 AUs over the clips of all folds together, then their average.
   database: Scores (D + 1,): each database's mean over the AUs, then their average.
   fold: (D, 13): each database's AUs, then their average; the mean over runs.
-  au_always, database_always: F1 of a model that always says "positive".
+  always: by table, "au" (13,) or "database" (D + 1,): what a model scores that always
+    says "positive".
   """
 
   databases: tuple[str, ...]
@@ -41,8 +46,7 @@ class Tables:
   au: dict[str, Scores]
   database: dict[str, Scores]
   fold: dict[str, np.ndarray]
-  au_always: dict[str, np.ndarray]
-  database_always: dict[str, np.ndarray]
+  always: dict[str, dict[str, np.ndarray]]
 
 
 def _with_average(values: np.ndarray) -> np.ndarray:
@@ -59,7 +63,7 @@ TABLES: dict[str, Callable[[np.ndarray, str], np.ndarray]] = {
 def cd6me_tables(
   predictions: Predictions, *, resamples: int = 1000, seed: int = 0
 ) -> Tables:
-  """The AU table, the database table and the per-fold table, both F1 kinds.
+  """Computes the AU table, the database table and the per-fold table.
 
   Every table is computed per run (seed) and then averaged over the runs. For the 95 %
   intervals each database's clips are drawn again with replacement, the same draw for
@@ -68,6 +72,11 @@ def cd6me_tables(
 
   A database's row is computed over all of its clips, whichever folds they were
   predicted in, so leave-one-subject-out predictions are scored by the same code.
+
+  Args:
+    predictions: of one model: any number of runs, the same clips in each.
+    resamples: how often the clips are drawn again.
+    seed: of those draws.
 
   Raises:
     UserError: no clips, a clip predicted twice in a run, runs that differ in their
@@ -97,9 +106,9 @@ def cd6me_tables(
     cross_database=bool((predictions.fold == predictions.database).all()),
     fold={kind: _with_average(f1_of_counts(counts, kind)).mean(0) for kind in AVERAGES},
     **{name: {kind: scores(name, kind) for kind in AVERAGES} for name in TABLES},
-    **{
-      f"{name}_always": {kind: TABLES[name](always, kind) for kind in AVERAGES}
-      for name in TABLES
+    always={
+      name: {kind: table(always, kind) for kind in AVERAGES}
+      for name, table in TABLES.items()
     },
   )
 
@@ -107,10 +116,10 @@ def cd6me_tables(
 def compare(
   first: Predictions, second: Predictions, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, dict[str, tuple[float, float, float]]]:
-  """How much more `first` scores than `second` on the same clips, paired.
+  """Computes how much more `first` scores than `second` on the same clips, paired.
 
   Both models' averages are computed on the same draws of clips, so what is hard for
-  both cancels.
+  both cancels. The arguments are those of `cd6me_tables`.
 
   Returns:
     {"au" or "database": {"binary" or "macro": (difference, low, high)}} of the
@@ -148,7 +157,7 @@ def _interval(
 
 
 def _databases(run: Predictions) -> tuple[str, ...]:
-  return tuple(key for key in DATABASES if (run.database == key).any())
+  return tuple(in_order(run.database.tolist()))
 
 
 def _counts(
@@ -167,18 +176,19 @@ def _counts(
 
 
 def aligned_runs(predictions: Predictions) -> list[Predictions]:
-  """One run (seed) after the other, each sorted by clip, all with the same clips.
+  """Splits predictions into runs (seeds), each sorted by clip, all of the same clips.
 
   Raises:
     UserError: where that cannot be; see `cd6me_tables`.
   """
   if not len(predictions):
     raise UserError("no predictions: at least one clip is needed")
-  unknown = set(predictions.database.tolist()) - set(DATABASES)
+  keys = sorted(set(predictions.database.tolist()))
+  unknown = [key for key in keys if not is_database(key)]
   if unknown:
     raise UserError(
-      f"unknown database {min(unknown)!r} in the predictions; known: "
-      + ", ".join(DATABASES)
+      f"unknown database {unknown[0]!r} in the predictions; known: "
+      f"{', '.join(DATABASES)}, or {NAME_RULE}"
     )
   runs = []
   for seed in np.unique(predictions.seed):

@@ -1,19 +1,44 @@
-"""Result tables as text, Markdown, CSV and JSON, F1 in percent with one decimal."""
+"""The result tables as text, Markdown, CSV and JSON; F1 in percent."""
 
-import csv
-import io
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.clips.labels import AUS, CLIPS, DATABASES, database_name
+from infusenet_jax.evaluate.documents import (
+  About,
+  csv_document,
+  headline,
+  json_document,
+  markdown_ending,
+  markdown_heading,
+  markdown_text,
+  published_databases,
+  subtitle,
+)
 from infusenet_jax.evaluate.protocol import AVERAGES
 from infusenet_jax.evaluate.scores import Tables
 from infusenet_jax.runtime.files import write_atomically
+from infusenet_jax.runtime.text import markdown_table, text_table
 
 COLUMNS = [*(f"AU{au}" for au in AUS), "Average"]
+
+
+class Names(NamedTuple):
+  """What a table, its rows and its last row are called."""
+
+  table: str
+  row: str
+  average: str
+
+
+NAMES = {
+  "au": Names("AU table", "AU", "AU average"),
+  "database": Names("Database table", "database", "database average"),
+}
+# The tables in the order in which their averages are shown alone.
+BY_AVERAGE = ("database", "au")
 
 
 class Cell(NamedTuple):
@@ -27,42 +52,44 @@ class Cell(NamedTuple):
   always: float
 
 
-def headline(title: str, tables: Tables, simulated: bool) -> str:
-  """The title with what the clips are: "simulated data" or the databases' names."""
-  names = ", ".join(DATABASES[key] for key in tables.databases)
-  return f"{title} ({'simulated data' if simulated else names})"
-
-
-def subtitle(title: str, simulated: bool) -> str:
-  """A table's title, which says it again where the clips are simulated."""
-  return f"{title} (simulated data)" if simulated else title
-
-
-def legend(tables: Tables) -> list[str]:
-  """What the tables were computed from; in the last line, what their signs mean."""
-  several = len(tables.seeds) > 1
+def basis(tables: Tables, simulated: bool) -> list[str]:
+  """Lists what the tables were computed from, and why they may not be comparable."""
   seeds = ", ".join(map(str, tables.seeds))
-  runs = f"{len(tables.seeds)} runs (seeds {seeds})" if several else f"seed {seeds}"
-  deviation = "±: over runs; " if several else ""
+  count = len(tables.seeds)
+  runs = f"{count} runs (seeds {seeds})" if count > 1 else f"seed {seeds}"
   lines = [f"F1 in percent; {sum(tables.clips)} clips, {runs}"]
-  if (count := len(tables.databases)) < len(DATABASES):
+  count = len(published_databases(tables))
+  others = len(tables.databases) - count
+  if count < len(DATABASES) or others:
+    more = f" and {others} other" if others else ""
     lines.append(
-      f"{count} of the {len(DATABASES)} databases: not comparable with CD6ME results"
+      f"{count} of the {len(DATABASES)} databases{more}: not comparable with CD6ME"
+      " results"
     )
+  if not simulated:
+    lines += [
+      f"{DATABASES[key]}: {clips} of {CLIPS[key]} clips, not comparable with CD6ME"
+      for key, clips in zip(tables.databases, tables.clips, strict=True)
+      if clips != CLIPS.get(key, clips)
+    ]
   if not tables.cross_database:
     lines.append("folds are not one database each: not comparable with CD6ME results")
-  return [
-    *lines,
-    f"{deviation}[ ]: 95 % interval over clips; always+: always says positive",
-  ]
+  return lines
+
+
+def legend(tables: Tables, simulated: bool) -> list[str]:
+  """Lists what the tables were computed from and, last, what their signs mean."""
+  deviation = "±: over runs; " if len(tables.seeds) > 1 else ""
+  signs = "[ ]: 95 % interval over clips; always+: always says positive"
+  return [*basis(tables, simulated), deviation + signs]
 
 
 def rows(tables: Tables, table: str) -> list[tuple[str, dict[str, Cell]]]:
-  """(row's name, {"binary": Cell, "macro": Cell}) of the "au" or "database" table."""
+  """Lists (name, {"binary": Cell, "macro": Cell}) of the "au" or "database" table."""
   names = COLUMNS
   if table == "database":
-    names = [*(DATABASES[key] for key in tables.databases), "Average"]
-  scores, always = getattr(tables, table), getattr(tables, f"{table}_always")
+    names = [*map(database_name, tables.databases), "Average"]
+  scores, always = getattr(tables, table), tables.always[table]
   cells = {
     kind: [
       Cell(*(100 * float(value) for value in values))
@@ -76,186 +103,124 @@ def rows(tables: Tables, table: str) -> list[tuple[str, dict[str, Cell]]]:
 
 
 def fold_rows(tables: Tables, kind: str) -> list[tuple[str, list[float]]]:
-  """(database, its 12 AUs' F1 and their average in percent) of the per-fold table."""
+  """Lists (database, [F1 of its 12 AUs and their average in percent])."""
   return [
-    (DATABASES[key], [100 * float(value) for value in tables.fold[kind][i]])
+    (database_name(key), [100 * float(value) for value in tables.fold[kind][i]])
     for i, key in enumerate(tables.databases)
   ]
 
 
-def format_tables(tables: Tables, *, title: str, simulated: bool) -> str:
-  """The AU and database tables for a terminal, beside "always positive"; 79 wide."""
+def format_tables(tables: Tables, about: About) -> str:
+  """Lays the AU and database tables out for a terminal, at most 79 characters wide."""
   several = len(tables.seeds) > 1
   width = 32 if several else 26
 
-  def cell(cell: Cell) -> str:
+  def text(cell: Cell) -> str:
     std = f" ±{cell.std:4.1f}" if several else ""
     return (
       f"{cell.mean:5.1f}{std} [{cell.low:5.1f},{cell.high:5.1f}] {cell.always:6.1f}"
     )
 
-  lines = [headline(title, tables, simulated), *legend(tables)]
-  for table, name in (("au", "AU table"), ("database", "Database table")):
-    lines += ["", subtitle(name, simulated)]
-    lines.append(
-      f"{'':<11}" + "".join(f"{kind + ' F1':<{width + 2}}" for kind in AVERAGES)
-    )
-    header = f"{'model' + ' ' * (width - 15):>{width - 9}} always+"
-    lines.append(f"{'':<11}" + "".join(f"{header:<{width + 2}}" for _ in AVERAGES))
-    body = rows(tables, table)
-    for name, cells in body:
-      if name == "Average":
-        lines.append("-" * (11 + 2 * width))
-      lines.append(f"{name:<11}" + "  ".join(cell(cells[kind]) for kind in AVERAGES))
-  return "\n".join(line.rstrip() for line in lines) + "\n"
+  lines = [headline(tables, about), *legend(tables, about.simulated)]
+  for key, names in NAMES.items():
+    model = f" model{'always+':>{width - 7}}"
+    heading = [
+      ["", *(f"{kind} F1".ljust(width) for kind in AVERAGES)],
+      ["", *(model.ljust(width) for _ in AVERAGES)],
+    ]
+    body = [
+      [name.ljust(9), *map(text, cells.values())] for name, cells in rows(tables, key)
+    ]
+    *above, average = text_table([*heading, *body]).splitlines()
+    rule = "-" * (11 + 2 * width)
+    lines += ["", subtitle(names.table, about.data), *above, rule, average]
+  return "\n".join(lines) + "\n"
 
 
 def format_comparison(
-  differences: Mapping[str, Mapping[str, tuple[float, float, float]]],
-  *,
-  title: str,
-  simulated: bool,
+  differences: Mapping[str, Mapping[str, tuple[float, float, float]]], about: About
 ) -> str:
-  """The paired differences of `tables.compare` in points, for a terminal."""
-  lines = [subtitle(f"{title} minus the others, same clips", simulated)]
+  """Lays the paired differences of `scores.compare` out for a terminal, in points."""
+  lines = [subtitle(f"{about.title} minus the others, same clips", about.data)]
   for table, kinds in differences.items():
     for kind, values in kinds.items():
       difference, low, high = (100 * value for value in values)
-      name = f"{'AU' if table == 'au' else 'Database'} table, {kind} F1, average"
+      name = f"{NAMES[table].table}, {kind} F1, average"
       lines.append(f"{name:<36}{difference:+6.1f} points [{low:+6.1f},{high:+6.1f}]")
   return "\n".join(lines) + "\n"
 
 
-def format_markdown(
-  tables: Tables,
-  *,
-  title: str,
-  simulated: bool,
-  config: Mapping,
-  versions: Mapping,
-) -> str:
-  """All tables, the seeds, the config and the versions as Markdown."""
-  lines = [f"# {headline(title, tables, simulated)}", ""]
-  lines += [f"* {line}" for line in legend(tables)]
-  header = "".join(
-    f" | {kind} F1 | [{kind} 95 %] | {kind} always+" for kind in AVERAGES
-  )
-  for table, name in (("au", "AU table"), ("database", "Database table")):
-    lines += ["", f"## {subtitle(name, simulated)}", ""]
-    first = "AU" if table == "au" else "database"
-    lines += [f"| {first}{header} |", "|---" + "|---:" * 6 + "|"]
-    for name, cells in rows(tables, table):
+def format_markdown(tables: Tables, about: About) -> str:
+  """Lays all tables out as Markdown, with the seeds, the config and the versions."""
+  lines = [f"# {markdown_text(headline(tables, about))}", ""]
+  lines += [f"* {line}" for line in legend(tables, about.simulated)]
+  columns = [
+    column
+    for kind in AVERAGES
+    for column in (f"{kind} F1", f"[{kind} 95 %]", f"{kind} always+")
+  ]
+  for key, names in NAMES.items():
+    lines += markdown_heading(names.table, about.data)
+    body = [[names.row, *columns]]
+    for name, cells in rows(tables, key):
       row = [f"**{name}**" if name == "Average" else name]
-      for kind in AVERAGES:
-        cell = cells[kind]
+      for cell in cells.values():
         std = f" ± {cell.std:.1f}" if len(tables.seeds) > 1 else ""
         row += [f"{cell.mean:.1f}{std}", f"[{cell.low:.1f}, {cell.high:.1f}]"]
         row += [f"{cell.always:.1f}"]
-      lines.append(f"| {' | '.join(row)} |")
+      body.append(row)
+    lines.append(markdown_table(body))
   for kind in AVERAGES:
-    lines += ["", f"## {subtitle(f'Fold by fold, {kind} F1', simulated)}", ""]
-    lines += [f"| database | {' | '.join(COLUMNS)} |", "|---" + "|---:" * 13 + "|"]
-    for name, values in fold_rows(tables, kind):
-      lines.append(f"| {name} | {' | '.join(f'{value:.1f}' for value in values)} |")
-  lines += ["", f"## {subtitle('Config and versions', simulated)}", ""]
-  lines += ["```json", to_json(config), "```", ""]
-  lines += [f"* {package} {version}" for package, version in versions.items()]
-  return "\n".join(lines) + "\n"
+    lines += markdown_heading(f"Fold by fold, {kind} F1", about.data)
+    body = [
+      [name, *(f"{value:.1f}" for value in values)]
+      for name, values in fold_rows(tables, kind)
+    ]
+    lines.append(markdown_table([["database", *COLUMNS], *body]))
+  return "\n".join([*lines, *markdown_ending(about)]) + "\n"
 
 
-def format_csv(
-  tables: Tables,
-  table: str,
-  *,
-  title: str,
-  simulated: bool,
-  config: Mapping,
-  versions: Mapping,
-) -> str:
-  """The "au" or "database" table with one line per row and F1 kind.
-
-  Each line ends with the seeds between spaces and with config and versions as JSON.
-  """
-  file = io.StringIO()
-  writer = csv.writer(file, lineterminator="\n")
-  about = {
-    "seeds": " ".join(map(str, tables.seeds)),
-    "config": to_json(config, indent=None),
-    "versions": to_json(versions, indent=None),
-  }
-  scores = [*Cell._fields[:-1], "always_positive"]
-  writer.writerow(["title", "f1", table, *scores, *about])
+def format_csv(tables: Tables, table: str, about: About) -> str:
+  """Formats the "au" or "database" table as CSV: a line per row and F1 kind."""
+  seeds = " ".join(map(str, tables.seeds))
+  lines = [["f1", table, *Cell._fields[:-1], "always_positive", "seeds"]]
   for kind in AVERAGES:
     for name, cells in rows(tables, table):
-      values = [f"{value:.1f}" for value in cells[kind]]
-      first = [headline(title, tables, simulated), kind, name]
-      writer.writerow([*first, *values, *about.values()])
-  return file.getvalue()
+      lines.append([kind, name, *(f"{value:.1f}" for value in cells[kind]), seeds])
+  return csv_document(tables, about, lines)
 
 
-def to_json(value, indent: int | None = 2) -> str:
-  """JSON; a ConfigDict is its dict, and what JSON does not know is its text."""
-  return json.dumps(
-    value,
-    indent=indent,
-    default=lambda other: other.to_dict() if hasattr(other, "to_dict") else str(other),
-  )
-
-
-def write_tables(
-  workdir: str | os.PathLike,
-  tables: Tables,
-  *,
-  title: str,
-  simulated: bool,
-  config: Mapping,
-  seed: int,
-  versions: Mapping,
-) -> None:
+def write_tables(workdir: str | os.PathLike, tables: Tables, about: About) -> None:
   """Writes results.json, results.md, au_table.csv and database_table.csv.
 
   Args:
     workdir: the folder, made where absent.
     tables: of `cd6me_tables`.
-    title: of the run; "simulated data" or the databases' names are added to it.
-    simulated: whether any clip is.
-    config: of the run, a dict or a ConfigDict.
-    seed: the first run's.
-    versions: {package: version}.
+    about: the run.
+
+  Raises:
+    UserError: a file cannot be written.
+    OSError: the folder cannot be made.
   """
   workdir = Path(workdir)
   workdir.mkdir(parents=True, exist_ok=True)
-  about = {
-    "title": title,
-    "simulated": simulated,
-    "config": config,
-    "versions": dict(versions),
-  }
-  results = {
-    "title": headline(title, tables, simulated),
-    "simulated": bool(simulated),
-    "unit": "percent",
-    "clips": dict(zip(tables.databases, tables.clips, strict=True)),
-    "seed": seed,
-    "seeds": tables.seeds,
-  }
-  for table in ("au", "database"):
-    results[f"{table}_table"] = {
+  content = {"seed": tables.seeds[0]}
+  for table in NAMES:
+    content[f"{table}_table"] = {
       kind: {
         name: {key: round(value, 4) for key, value in cells[kind]._asdict().items()}
         for name, cells in rows(tables, table)
       }
       for kind in AVERAGES
     }
-  results["fold_table"] = {
+  content["fold_table"] = {
     kind: {
       name: dict(zip(COLUMNS, (round(value, 4) for value in values), strict=True))
       for name, values in fold_rows(tables, kind)
     }
     for kind in AVERAGES
   }
-  results |= {"config": config, "versions": about["versions"]}
-  write_atomically(workdir / "results.json", to_json(results) + "\n")
-  for table in ("au", "database"):
-    write_atomically(workdir / f"{table}_table.csv", format_csv(tables, table, **about))
-  write_atomically(workdir / "results.md", format_markdown(tables, **about))
+  write_atomically(workdir / "results.json", json_document(tables, about, content))
+  for table in NAMES:
+    write_atomically(workdir / f"{table}_table.csv", format_csv(tables, table, about))
+  write_atomically(workdir / "results.md", format_markdown(tables, about))

@@ -5,38 +5,59 @@ from collections.abc import Sequence
 
 
 def duration(seconds: float) -> str:
-  """Seconds in words: "45 s", "12 min", "3.5 h", "11.2 days"."""
+  """Says seconds in words: "45 s", "12 min", "3.5 h", "11.2 days"."""
   for unit, size, digits in (("days", 86400, 1), ("h", 3600, 1), ("min", 60, 0)):
     if seconds >= 2 * size:
       return f"{seconds / size:.{digits}f} {unit}"
   return f"{seconds:.0f} s"
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-  """Rows under their heading; a row with fewer cells than it does not widen columns."""
-  full = [row for row in rows if len(row) == len(rows[0])]
-  widths = [max(map(len, column)) for column in zip(*full, strict=True)]
-  lines = []
-  for row in rows:
-    first, *others = zip(row, widths, strict=False)
-    cells = [first[0].ljust(first[1])] + [cell.rjust(width) for cell, width in others]
-    lines.append("  ".join(cells).rstrip())
+def text_table(rows: Sequence[Sequence[object]], *, underlined: bool = False) -> str:
+  """Lays a table out for a terminal: the first column flush left, the others right.
+
+  Args:
+    rows: the heading, then the lines. A line with fewer cells than the heading, such as
+      one that ends in a message, does not widen the columns.
+    underlined: whether dashes stand under the heading.
+  """
+  lines = ["  ".join(row).rstrip() for row in _padded(rows, numbers=True)]
+  if underlined:
+    lines.insert(1, "-" * len(lines[0]))
   return "\n".join(lines)
 
 
-def format_table(header: list[str], rows: list[list[object]]) -> str:
-  """Text columns: the first flush left, the others right."""
-  cells = [header, *([str(cell) for cell in row] for row in rows)]
-  widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-  lines = []
-  for row in cells:
-    columns = [row[0].ljust(widths[0])]
-    columns += [row[i].rjust(widths[i]) for i in range(1, len(row))]
-    lines.append("  ".join(columns).rstrip())
-  return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+def markdown_table(rows: Sequence[Sequence[object]], *, numbers: bool = True) -> str:
+  """Lays a Markdown table out so that its columns are aligned in a terminal as well.
+
+  Args:
+    rows: the heading, then the lines, all of the same length.
+    numbers: whether the columns after the first are numbers, flush right.
+  """
+  rows = [[str(cell).replace("|", r"\|") for cell in row] for row in rows]
+  heading, *lines = _padded(rows, numbers, least=3)  # Room for a line of dashes.
+  dashes = ["-" * len(cell) for cell in heading]
+  if numbers:
+    dashes[1:] = [cell[:-1] + ":" for cell in dashes[1:]]
+  return "\n".join(f"| {' | '.join(row)} |" for row in (heading, dashes, *lines))
 
 
-def print_lines(lines: list[str]) -> None:
+def _padded(
+  rows: Sequence[Sequence[object]], numbers: bool, least: int = 0
+) -> list[list[str]]:
+  """The cells as text, as wide as the widest of their column in a full row."""
+  cells = [[str(cell) for cell in row] for row in rows]
+  full = [row for row in cells if len(row) == len(cells[0])]
+  widths = [max(least, *map(len, column)) for column in zip(*full, strict=True)]
+  return [
+    [
+      cell.rjust(width) if number and numbers else cell.ljust(width)
+      for number, (cell, width) in enumerate(zip(row, widths, strict=False))
+    ]
+    for row in cells
+  ]
+
+
+def print_lines(lines: Sequence[str]) -> None:
   """Prints one line each on stderr."""
   for line in lines:
     print(line, file=sys.stderr)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import AUS, CLIPS
 from infusenet_jax.clips.records import Clips
+from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import (
   Predictions,
   read_predictions,
@@ -45,15 +46,15 @@ class Results:
   """A finished run: its predictions, scored once.
 
   Attributes:
-    title: of tables and report.
+    about: title, config and versions, as all that is written says them.
     workdir: where all of it is written.
     predictions: of every fold and seed.
     tables: of the predictions.
-  published: the averages that another's run of this network had, in %, by table and
-    kind of F1; None where there are none.
+    published: averages of another's run of this network, in %, by table and kind of
+      F1; None where there are none.
   """
 
-  title: str
+  about: About
   workdir: Path
   predictions: Predictions
   tables: Tables
@@ -61,9 +62,8 @@ class Results:
 
   def text(self) -> str:
     """The tables for a terminal, and where the rest lies."""
-    about = {"title": self.title, "simulated": self.predictions.simulated}
     return (
-      f"{format_tables(self.tables, **about)}\n"
+      f"{format_tables(self.tables, self.about)}\n"
       f"{self.beside_published()}"
       f"Written to {self.workdir}: report.html, results.json, results.md,\n"
       "au_table.csv, database_table.csv, predictions.csv\n"
@@ -78,9 +78,8 @@ class Results:
     for table, kinds in self.published.items():
       for kind, published in kinds.items():
         here = 100 * getattr(self.tables, table)[kind].mean[-1]
-        lines.append(
-          f"  {table + ' table, ' + kind + ' F1':30s}{here:7.1f}{published:11.1f}"
-        )
+        name = f"{table} table, {kind} F1"
+        lines.append(f"  {name:30s}{here:7.1f}{published:11.1f}")
     return "\n".join(lines) + "\n\n"
 
 
@@ -88,9 +87,14 @@ def read_results(config: ConfigDict, workdir: Path) -> Results:
   """Scores the predictions of all folds that are in `workdir`."""
   predictions = read_predictions(fold_files(workdir, PREDICTIONS))
   infuses = config.model.name == "infusenet"
-  title = f"InfuseNet, {config.name}" if infuses else config.name
+  about = About(
+    f"InfuseNet, {config.name}" if infuses else config.name,
+    predictions.simulated,
+    config=config,
+    versions=versions(),
+  )
   tables = cd6me_tables(predictions)
-  return Results(title, workdir, predictions, tables, config.get("published"))
+  return Results(about, workdir, predictions, tables, config.get("published"))
 
 
 def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
@@ -98,15 +102,10 @@ def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
   results = read_results(config, workdir)
   predictions, tables = results.predictions, results.tables
   write_predictions(workdir / PREDICTIONS, predictions)
-  about = {
-    "title": results.title,
-    "simulated": predictions.simulated,
-    "config": config,
-    "versions": versions(),
-  }
   runs = sorted(set(zip(predictions.seed.tolist(), predictions.fold, strict=True)))
   write_report(
     workdir / "report.html",
+    results.about,
     tables=tables,
     predictions=predictions,
     curves=[
@@ -115,9 +114,8 @@ def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
       if (fold_folder(workdir, seed, fold) / LOSSES).exists()  # Some train no epochs.
     ],
     samples=read_samples(config, workdir, clips),
-    **about,
   )
-  write_tables(workdir, tables, seed=config.seeds[0], **about)
+  write_tables(workdir, tables, results.about)
   return results
 
 

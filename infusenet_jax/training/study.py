@@ -10,20 +10,20 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from infusenet_jax.evaluate.comparison import Row, score, write_study
-from infusenet_jax.evaluate.predictions import read_predictions
+from infusenet_jax.evaluate.comparison import Row, compared, write_study
+from infusenet_jax.evaluate.documents import About
 from infusenet_jax.runtime.devices import is_main
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import read_json
 from infusenet_jax.runtime.text import duration
 from infusenet_jax.runtime.workdir import (
   CONFIG,
-  PREDICTIONS,
   config_differences,
   results_exist,
   versions,
 )
 from infusenet_jax.training.engine.config import check_config
+from infusenet_jax.training.results import Results, read_results
 from infusenet_jax.training.run import Records, load_records, train_and_evaluate
 
 _log = logging.getLogger(__name__)
@@ -54,13 +54,13 @@ def run(config: ConfigDict, workdir: str | Path) -> str | None:
   variants = {name: variant_config(config, name) for name in every_variant(config)}
   for variant in variants.values():
     check_config(variant)
-  todo, load = chosen(config), _load_once()
+  todo, load, results = chosen(config), _load_once(), {}
   start = time.monotonic()
   for number, name in enumerate(todo, start=1):
     _log.info("%s (%d of %d): begins", name, number, len(todo))
     begun = time.monotonic()
     with _quiet():
-      train_and_evaluate(variants[name], workdir / name, load)
+      results[name] = train_and_evaluate(variants[name], workdir / name, load)
     _log.info(
       "%s (%d of %d): done in %s, %s since the start",
       name,
@@ -71,15 +71,18 @@ def run(config: ConfigDict, workdir: str | Path) -> str | None:
     )
   if not is_main():
     return None
-  rows = _rows(config, workdir, variants)
+  for name, variant in variants.items():
+    if name not in results and _finished(variant, workdir / name):
+      results[name] = read_results(variant, workdir / name)
+  rows = _rows(config, {name: results[name] for name in variants if name in results})
+  simulated = any(found.predictions.simulated for found in results.values())
   text = write_study(
     workdir,
     config.study.name,
     rows,
+    About(f"Study: {config.study.name}", simulated, config, versions()),
     tables=config.study.tables,
     reference=config.study.reference,
-    config=config,
-    versions=versions(),
   )
   missing = [name for name in variants if name not in rows]
   if missing:
@@ -157,17 +160,13 @@ def _quiet() -> Iterator[None]:
     log.setLevel(before)
 
 
-def _rows(
-  config: ConfigDict, workdir: Path, variants: dict[str, ConfigDict]
-) -> dict[str, Row]:
-  """The scores of all variants that are finished."""
-  predictions = {
-    name: read_predictions([workdir / name / PREDICTIONS])
-    for name, variant in variants.items()
-    if _finished(variant, workdir / name)
+def _rows(config: ConfigDict, results: dict[str, Results]) -> dict[str, Row]:
+  """The scores of all variants that are finished, beside the reference's."""
+  reference = results.get(config.study.reference)
+  return {
+    name: compared(found.tables, found.predictions, reference and reference.predictions)
+    for name, found in results.items()
   }
-  reference = predictions.get(config.study.reference)
-  return {name: score(found, reference) for name, found in predictions.items()}
 
 
 def _finished(config: ConfigDict, workdir: Path) -> bool:

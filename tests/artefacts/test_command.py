@@ -162,7 +162,7 @@ def test_the_command_writes_tables_and_figures_and_goes_on_where_it_stopped(
 def test_what_is_no_finished_run_on_simulated_data_is_refused(run, tmp_path):
   workdir, _ = run
   out = f"--out={tmp_path / 'out'}"
-  with pytest.raises(UserError, match=r"absent/config\.json: not the config of a run"):
+  with pytest.raises(UserError, match=r"absent/config\.json: cannot be read"):
     command.main([f"--workdirs={tmp_path / 'absent'}", out])
   with pytest.raises(UserError, match="two are called ststnet"):
     command.main(["--workdirs", str(workdir), str(workdir), out])
@@ -174,11 +174,13 @@ def test_what_is_no_finished_run_on_simulated_data_is_refused(run, tmp_path):
   folder = tmp_path / "licensed/samm/1.0.0"
   folder.mkdir(parents=True)
   (folder / "dataset_info.json").write_text("{}")
-  (folder / "metadata.json").write_text('{"source": {}, "size": 112}')
+  (folder / "metadata.json").write_text(
+    '{"simulated": false, "source": {}, "size": 112}'
+  )
   with pytest.raises(UserError, match="not trained on simulated databases"):
     command.main([f"--workdirs={workdir}", out])
   source = {"scale": 1, "seed": 0, "labels": "balanced", "nuisance": 2.0}
-  metadata = json.dumps({"source": source, "size": 112})
+  metadata = json.dumps({"simulated": True, "source": source, "size": 112})
   (folder / "metadata.json").write_text(metadata)
   with pytest.raises(UserError, match="trained at nuisance 2, expected 1"):
     command.main([f"--workdirs={workdir}", out])

@@ -11,7 +11,7 @@ from configs import cd6me
 from infusenet_jax.benchmark import command, epoch, roofline, tables
 from infusenet_jax.benchmark.roofline import Ceilings, DoesNotFit, measure_ceilings
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.text import table
+from infusenet_jax.runtime.text import text_table
 
 CEILINGS = Ceilings(1e9, 1e9, 64, 64, "float32")
 
@@ -138,8 +138,8 @@ def test_torchs_epochs_are_of_the_published_network_and_of_a_frozen_one(tiny_con
 
 def test_columns_line_up():
   rows = [("step", "ms"), ("train", "12.5"), ("eval", "no: a long reason", "more")]
-  assert table(rows[:2]) == "step     ms\ntrain  12.5"
-  assert table(rows).splitlines()[1] == "train  12.5"
+  assert text_table(rows[:2]) == "step     ms\ntrain  12.5"
+  assert text_table(rows).splitlines()[1] == "train  12.5"
 
 
 def test_ratios_are_by_clip_where_folds_side_by_side_see_more_of_them():

@@ -144,7 +144,7 @@ DAMAGES = {
   ),
   "metadata.json holds a list": (
     lambda f: (f / "metadata.json").write_text("[1]"),
-    r"metadata\.json: holds no fields",
+    r"metadata\.json: holds a list, expected named fields",
   ),
   "metadata.json is no JSON": (
     lambda f: (f / "metadata.json").write_bytes(b"\xff{"),

@@ -1,7 +1,7 @@
+"""Records of miniature databases: what they hold, and what each bad thing costs."""
+
 import dataclasses
-import errno
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -12,34 +12,24 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data_prep import build as build_module
-from data_prep.build import build
+from data_prep.build import Options
 from data_prep.crops import load_crops
-from data_prep.databases.find import open_database
+from data_prep.databases.database import open_database
+from data_prep.frame_reader import FrameReader
+from data_prep.sources import open_root
 from infusenet_jax.clips.faces import FaceDetector
 from infusenet_jax.clips.flow import optical_strain
 from infusenet_jax.clips.labels import AUS, DATABASES
-from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.files import lock
+from tests.data_prep.builds import SIZE, build, files, records
 from tests.data_prep.trees import draw_frame, write_all, write_casme2, write_clip
 
-SIZE = 64  # One size for all tests: the flow is compiled once.
 
-
-def records(out, key):
-  builder = tfds.builder_from_directory(str(out / key / "1.0.0"))
-  return list(builder.as_data_source(split="all"))
+def crops_of(keys, detector=None):
+  return load_crops(keys, SIZE, detector, FrameReader())
 
 
 def labels(record):
   return {au for au, on in zip(AUS, record["labels"], strict=True) if on}
-
-
-def files(folder):
-  return {
-    str(path.relative_to(folder)): path.read_bytes()
-    for path in sorted(folder.rglob("*"))
-    if path.is_file()
-  }
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +44,13 @@ def test_six_layouts_become_records(all_built):
   assert [outcome.key for outcome in outcomes] == list(DATABASES)
   for outcome in outcomes:
     assert (outcome.clips, outcome.problems, outcome.failure) == (2, [], "")
+    assert outcome.taken[1].startswith("  workbook ")
+    assert outcome.counts
   expected = {
     "casme": [{4, 9}, {1, 2}],
     "casme2": [{4, 7}, set()],
     "samm": [{12, 15}, {14}],
-    "fourd": [{1}, {12}],
+    "fourd": [{1}, {4, 7}],
     "mmew": [{4, 7}, {14}],
     "casme3a": [{4, 17}, set()],
   }
@@ -97,7 +89,7 @@ def test_what_a_record_holds(all_built):
   frames = [record[f"{name}_frame"] for name in ("onset", "apex", "offset")]
   assert frames == [46, 50, 56]
   assert record["fps"] == 200
-  assert record["aligned"]
+  assert not record["aligned"]  # No face was looked for.
 
 
 def test_apex_on_the_onset_and_repeated_names(all_built):
@@ -115,6 +107,11 @@ def test_metadata_of_licensed_records(all_built):
   metadata = builder.info.metadata
   assert (metadata["simulated"], metadata["size"]) == (False, SIZE)
   assert metadata["source"] == {}
+  assert metadata["faces"] == "none"
+  counts = ("clips", "subjects", "published_clips", "published_subjects")
+  assert [metadata[name] for name in counts] == [2, 2, 256, 26]
+  assert "04/EP12_01f" in metadata["lacking"]
+  assert metadata["counts"][0].startswith("casme2: 2 clips of 2 subjects, published")
 
 
 def test_same_bytes_again_and_elsewhere(all_built, tmp_path):
@@ -160,6 +157,7 @@ def test_simulated_databases_are_marked_and_not_fixed(tmp_path):
   assert record["apex_frame"] == 4  # The licensed clip's apex is 279.
   metadata = json.loads((tmp_path / "out/casme2/1.0.0/metadata.json").read_text())
   assert (metadata["simulated"], metadata["source"]) == (True, source)
+  assert (metadata["clips"], metadata["published_clips"]) == (1, None)
   assert folder.exists()
 
 
@@ -171,17 +169,17 @@ def test_window_apex_is_the_most_different_neighbour(tmp_path):
   cv2.imwrite(str(clip / "img31.jpg"), draw_frame(6.0))  # 55 ms after the apex.
   cv2.imwrite(str(clip / "img9.jpg"), draw_frame(6.0))  # Before the onset.
   database = open_database("casme2", folder)
-  crops = load_crops(database.clips[0], SIZE, FaceDetector())
+  crops = crops_of(database.clips[0])
   assert crops.window_apex == 26
   for path in clip.iterdir():
     if path.name not in ("img10.jpg", "img20.jpg"):
       path.unlink()
   database = open_database("casme2", folder)
-  crops = load_crops(database.clips[0], SIZE, FaceDetector())
+  crops = crops_of(database.clips[0])
   assert crops.window_apex == 10  # The onset, 50 ms before, where no other is left.
   assert crops.pngs["window_apex"] == crops.pngs["onset"]
   alone = dataclasses.replace(database.clips[0], candidates=())
-  crops = load_crops(alone, SIZE, FaceDetector())
+  crops = crops_of(alone)
   assert crops.window_apex == 20
   assert crops.pngs["window_apex"] == crops.pngs["apex"]
 
@@ -201,10 +199,12 @@ def test_all_frames_share_the_onsets_alignment(tmp_path, monkeypatch):
     return align(self, frame, size)
 
   monkeypatch.setattr(FaceDetector, "align", spy)
-  crops = load_crops(open_database("casme2", folder).clips[0], SIZE, FaceDetector())
+  crops = load_crops(
+    open_database("casme2", folder).clips[0], SIZE, FaceDetector(), FrameReader()
+  )
   assert len(asked) == 1
   assert not crops.alignment.aligned
-  (outcome,) = build(tmp_path, tmp_path / "out", ["casme2"], size=SIZE)
+  (outcome,) = build(tmp_path, tmp_path / "out", ["casme2"], size=SIZE, faces="find")
   assert (outcome.clips, outcome.centred, outcome.problems) == (1, 1, [])
   assert "EP01/img1.jpg: no face found, centre crop" in outcome.notes[0]
 
@@ -216,147 +216,56 @@ def test_cropped_release_is_only_resized(tmp_path):
   write_clip(folder / "Cropped" / clip, "reg_img{}.jpg", 1, 3, 5, width=80, height=96)
   (keys,) = open_database("casme2", folder).clips
   assert keys.cropped
-  assert load_crops(keys, SIZE, FaceDetector()).alignment.found == "cropped"
+  assert crops_of(keys, FaceDetector()).alignment.found == "cropped"
   raw = folder / "CASME2_RAW_selected" / clip
   write_clip(raw, "img{}.jpg", 1, 3, 5, width=160, height=120)
   for cropped, found in ((False, "centre"), (True, "cropped")):
     (keys,) = open_database("casme2", folder, cropped=cropped).clips
     assert keys.files[1].name.startswith("reg_") == cropped
-    assert load_crops(keys, SIZE, FaceDetector()).alignment.found == found
+    assert crops_of(keys, FaceDetector()).alignment.found == found
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 500)])
-def test_absurd_frames_stop_nothing(tmp_path, shape):
+def test_a_square_frame_alone_is_no_crop(tmp_path):
+  folder = write_casme2(tmp_path, [[1, "EP01", 1, 3, 5, "4", "x"]])
+  (keys,) = open_database("casme2", folder).clips
+  assert crops_of(keys, FaceDetector()).alignment.found == "centre"
+
+
+def test_without_faces_the_central_square_is_taken(tmp_path):
+  folder = write_casme2(tmp_path, [[1, "EP01", 1, 3, 5, "4", "x"]], frames=False)
+  clip = folder / "CASME2_RAW_selected/sub01/EP01"
+  write_clip(clip, "img{}.png", 1, 3, 5, width=2 * SIZE, height=SIZE)
+  (outcome,) = build(tmp_path, tmp_path / "out", size=SIZE)
+  assert (outcome.clips, outcome.centred, outcome.notes) == (1, 1, [])
+  (record,) = records(tmp_path / "out", "casme2")
+  assert not record["aligned"]
+  half = SIZE // 2
+  frame = cv2.imread(str(clip / "img1.png"))[:, half:-half, ::-1]
+  np.testing.assert_array_equal(record["onset"], frame)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (8, 8), (3, 500)])
+def test_absurd_frames_cost_their_clip(tmp_path, shape):
   rows = [[1, "EP01", 1, 3, 5, "4", "x"], [1, "EP02", 1, 3, 5, "4", "x"]]
   folder = write_casme2(tmp_path / "root", rows)
   for path in (folder / "CASME2_RAW_selected/sub01/EP01").iterdir():
     cv2.imwrite(str(path), np.zeros(shape, np.uint8))
   (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  assert outcome.failure == ""
-  assert outcome.clips + len(outcome.problems) == 2
-  assert outcome.clips >= 1
-  assert "\n" not in "".join(outcome.problems)
+  assert (outcome.failure, outcome.clips) == ("", 1)
+  (line,) = outcome.problems
+  assert "EP01/img1.jpg: " in line and "a frame has at least 32 a side" in line
+  assert "01/EP01" in outcome.lacking
 
 
-def test_frames_that_vanish_while_building(tmp_path, monkeypatch):
+def test_frames_that_vanish_while_building(tmp_path):
   folder = write_casme2(tmp_path / "root")
-  open_database = build_module.open_database
-
-  def open_and_lose(*args):
-    database = open_database(*args)
-    shutil.rmtree(folder / "CASME2_RAW_selected/sub01")
-    return database
-
-  monkeypatch.setattr(build_module, "open_database", open_and_lose)
-  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  sources = open_root(tmp_path / "root").sources
+  shutil.rmtree(folder / "CASME2_RAW_selected/sub01")
+  options = Options(SIZE, faces="none")
+  (outcome,) = build_module.build(sources, tmp_path / "out", options)
   assert outcome.clips == 1
   (line,) = outcome.problems
   assert "img46.jpg: cannot be read (No such file or directory)" in line
-
-
-def break_writer_after(monkeypatch, count, error):
-  write = build_module.RecordWriter.write
-  written = []
-
-  def failing(self, example):
-    written.append(1)
-    if len(written) > count:
-      raise error
-    write(self, example)
-
-  monkeypatch.setattr(build_module.RecordWriter, "write", failing)
-
-
-@pytest.fixture
-def two_databases(tmp_path):
-  write_all(tmp_path / "all")
-  for name in ("CASME II", "MMEW"):
-    shutil.copytree(tmp_path / "all" / name, tmp_path / "root" / name)
-  return tmp_path / "root", tmp_path / "out"
-
-
-def test_full_disk_keeps_what_is_finished_and_leaves_no_half(
-  two_databases, monkeypatch
-):
-  root, out = two_databases
-  with monkeypatch.context() as patch:
-    break_writer_after(patch, 3, OSError(errno.ENOSPC, "No space left on device"))
-    first, second = build(root, out, size=SIZE)
-  assert first.failure == ""
-  assert "the disk is full" in second.failure
-  assert sorted(p.name for p in out.iterdir()) == [".lock", "casme2"]
-  first, second = build(root, out, size=SIZE)
-  assert first.reused
-  assert (second.clips, second.failure) == (2, "")
-
-
-def test_disk_error_that_only_the_record_writer_sees(tmp_path):
-  write_casme2(tmp_path / "root")
-  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-  resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-  try:
-    (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-  assert "cannot be written" in outcome.failure
-  assert "\n" not in outcome.failure
-  assert [p.name for p in (tmp_path / "out").iterdir()] == [".lock"]
-
-
-def test_interrupted_build_resumes(two_databases, monkeypatch):
-  root, out = two_databases
-  with monkeypatch.context() as patch:
-    break_writer_after(patch, 3, KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
-      build(root, out, size=SIZE)
-  assert sorted(p.name for p in out.iterdir()) == [".lock", "casme2"]
-  first, second = build(root, out, size=SIZE)
-  assert (first.reused, second.reused, second.clips) == (True, False, 2)
-
-
-def test_killed_builds_leftovers_are_cleared(tmp_path):
-  write_casme2(tmp_path / "root")
-  left = tmp_path / "out/.building-casme2"
-  left.mkdir(parents=True)
-  (left / "records").write_bytes(b"half")
-  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  assert outcome.clips == 2
-  assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".lock", "casme2"]
-
-
-def test_folder_without_finished_records(tmp_path):
-  write_casme2(tmp_path / "root")
-  (tmp_path / "out/casme2/1.0.0").mkdir(parents=True)
-  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  assert "holds no finished records; delete" in outcome.failure
-
-
-def test_two_builds_at_once(tmp_path):
-  write_casme2(tmp_path / "root")
-  with (
-    lock(tmp_path / "out"),
-    pytest.raises(UserError, match="another run is writing there"),
-  ):
-    build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  with lock(tmp_path / "out"):  # Nothing to write: no need to be alone.
-    (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  assert outcome.reused
-
-
-def test_disk_that_is_too_small_is_said_before(tmp_path, monkeypatch):
-  write_casme2(tmp_path / "root")
-  usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-  monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-  (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  assert "0.0 MB free, about 0.1 MB are needed" in outcome.failure
-
-
-def test_out_that_cannot_be_written(tmp_path):
-  write_casme2(tmp_path / "root")
-  (tmp_path / "file").write_text("")
-  with pytest.raises(UserError, match="cannot be written"):
-    build(tmp_path / "root", tmp_path / "file" / "out", size=SIZE)
 
 
 def test_reading_needs_no_tensorflow_and_no_network(all_built):

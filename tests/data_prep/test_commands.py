@@ -1,7 +1,6 @@
 """The commands as a user meets them: exit status, one line per problem."""
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -12,8 +11,7 @@ import numpy as np
 import openpyxl
 import pytest
 
-from data_prep.__main__ import main
-from infusenet_jax.runtime.errors import exit_with_one_line
+from infusenet_jax.clips.labels import CLIPS, SUBJECTS
 from infusenet_jax.runtime.files import lock
 from tests.data_prep.trees import (
   CASME2_HEADER,
@@ -22,26 +20,6 @@ from tests.data_prep.trees import (
   write_clip,
   write_workbook,
 )
-
-PROGRESS = re.compile(r"\d+/\d+ \[")
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-  """Runs `python -m data_prep ...` in this process: (exit status, stdout, lines)."""
-
-  def run(*arguments):
-    monkeypatch.setattr(sys, "argv", ["data_prep", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-      exit_with_one_line(main)
-    captured = capsys.readouterr()
-    # The progress bar rewrites its line with carriage returns.
-    lines = captured.err.replace("\r", "\n").splitlines()
-    lines = [line for line in lines if line.strip() and not PROGRESS.search(line)]
-    assert not any("Traceback" in line for line in lines)
-    return caught.value.code, captured.out, lines
-
-  return run
 
 
 def row_of(table, name):
@@ -79,10 +57,26 @@ def test_database_that_is_asked_for_and_missing(command, tmp_path):
 def test_check_of_all_six(command, tmp_path):
   write_all(tmp_path)
   status, table, lines = command("check", "--root", tmp_path)
-  assert (status, lines) == (0, [])
-  assert row_of(table, "CAS(ME)^3").split() == [
+  assert status == 1  # All can be built, but they are not what was published.
+  assert [line for line in lines if "not comparable" in line] == [
+    f"{key}: 2 clips of {subjects} subjects, published are {CLIPS[key]} of"
+    f" {SUBJECTS[key]}: results on it are not comparable"
+    for key, subjects in zip(CLIPS, (2, 2, 2, 2, 1, 1), strict=True)
+  ]
+  assert "casme3a: 852 more are missing that the workbook does not list" in lines
+  assert "casme3a: missing by name, 6: spNO.149/d, spNO.216/d" in "\n".join(lines)
+  (note,) = [line for line in lines if line.split(":")[0] not in CLIPS]
+  assert note.endswith(
+    "S49/S49_001_01_1: labels are in their own rows, nothing swapped"
+  )
+  assert row_of(table, "CAS(ME)^3  ").split() == [
     *("CAS(ME)^3", "2", "of", "860", "1", "of", "94"),
     *("0", "0", "0", "0", "0", "yes"),
+  ]
+  at = table.splitlines().index(f"CAS(ME)^3, {tmp_path}/CAS(ME)^3")
+  assert table.splitlines()[at + 1 : at + 3] == [
+    "  workbook cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx, 2 rows",
+    "  full frames, clip release, Part_A_ME_clip (2 clips)",
   ]
 
 
@@ -92,12 +86,10 @@ def test_check_lists_the_fixes_and_what_is_not_there(command, tmp_path):
   write_clip(clip, "img{}.jpg", 270, 279, 284)
   (clip / "img275.jpg").unlink()
   status, table, lines = command("check", "--root", tmp_path)
-  assert status == 0
-  assert lines == [
-    "casme2: fixes that will be applied:",
-    "  04/EP12_01f: apex / -> 279",
-  ]
-  cells = row_of(table, "CASME II").split("  ")
+  assert status == 1
+  assert "04/EP12_01f" not in "".join(lines)
+  assert "    04/EP12_01f: apex / -> 279" in table.splitlines()
+  cells = row_of(table, "CASME II  ").split("  ")
   assert [c.strip() for c in cells if c.strip()] == [
     *("CASME II", "1 of 256", "1 of 26", "0", "1", "0", "0", "1", "yes")
   ]
@@ -109,7 +101,7 @@ def test_check_of_simulated_data_says_so(command, tmp_path):
   (tmp_path / "SIMULATED.json").write_text(json.dumps({"frames": "key"}))
   status, table, _ = command("check", "--root", tmp_path)
   assert status == 0
-  assert "simulated data" in table
+  assert "CASME II (simulated)" in row_of(table, "CASME II (simulated)  ")
   assert "of 256" not in table
   for content, reason in (("{", "not readable JSON"), ("{}", "does not say how")):
     (tmp_path / "SIMULATED.json").write_text(content)
@@ -144,9 +136,9 @@ def broken_casme2(root):
   (clips / "EP07/img4.jpg").write_bytes(b"")
   (clips / "EP08/img6.jpg").write_bytes(b"garbage")
   rows = [
-    "updated.xlsx row 4: onset is 'one', not a frame number",
-    "updated.xlsx row 5: apex 9 is outside the clip, onset 1 to offset 8",
-    "updated.xlsx row 6: repeats row 2",
+    "updated.xlsx row 4 (03/EP03): onset is 'one', not a frame number",
+    "updated.xlsx row 5 (03/EP04): apex 9 is outside the clip, onset 1 to offset 8",
+    "updated.xlsx row 6 (01/EP01): repeats row 2",
     "updated.xlsx row 7 (04/EP05): no frames in CASME2_RAW_selected/sub04/EP05",
   ]
   images = [
@@ -159,19 +151,23 @@ def broken_casme2(root):
 
 def test_bad_input_is_listed_and_the_rest_is_built(command, tmp_path):
   rows, images = broken_casme2(tmp_path / "root")
+  counts = [
+    "casme2: 3 clips of 3 subjects, published are 256 of 26: results on it are not",
+    ", 03/EP03, 03/EP04, 04/EP05, 05/EP06, 05/EP07",
+    "more are missing that the workbook does not list",
+  ]
   status, table, lines = command("check", "--root", tmp_path / "root")
   assert status == 1
-  assert len(lines) == 7
-  for line, expected in zip(lines, rows + images, strict=True):
+  for line, expected in zip(lines, rows + images + counts, strict=True):
     assert expected in line
+  assert row_of(table, "CASME II  ").split()[2:5] == ["3", "of", "256"]
   build = ["build", "--root", tmp_path / "root", "--out", tmp_path / "out"]
   for _ in range(2):  # The second time nothing is built, and it is still said.
-    status, table, lines = command(*build, "--size", 64)
+    status, table, lines = command(*build, "--size", 64, "--faces", "none")
     assert status == 1
-    assert len(lines) == 7
-    for line, expected in zip(lines, rows + images, strict=True):
+    for line, expected in zip(lines, rows + images + counts, strict=True):
       assert expected in line
-    cells = row_of(table, "CASME II").split()
+    cells = row_of(table, "CASME II  ").split()
     assert cells[2:5] == ["3", "of", "6"]
     assert cells[8] == "7"
 
@@ -183,16 +179,15 @@ def test_one_broken_database_does_not_stop_the_others(command, tmp_path):
   sheet.active["D1"] = "Peak"
   sheet.save(book)
   build = ["build", "--root", tmp_path / "root", "--out", tmp_path / "out"]
-  status, table, (line,) = command(*build, "--size", 64)
+  status, table, lines = command(*build, "--size", 64, "--faces", "none")
   assert status == 2
-  assert "casme.xlsx: no column for apex" in line
-  assert "Peak" in line
-  assert "not built" in row_of(table, "CASME ")
-  assert "2 of 2" in row_of(table, "SAMM")
+  assert "casme.xlsx: no column for apex" in lines[0]
+  assert "Peak" in lines[0]
+  assert "not built" in row_of(table, "CASME   ")
+  assert "2 of 2" in row_of(table, "SAMM  ")
   assert not (tmp_path / "out/casme").exists()
-  status, table, lines = command("check", "--root", tmp_path / "root")
-  assert status == 2
-  assert len(lines) == 1
+  status, table, again = command("check", "--root", tmp_path / "root")
+  assert (status, again) == (2, lines)
 
 
 def test_workbook_without_frames_and_frames_without_workbook(command, tmp_path):
@@ -201,7 +196,7 @@ def test_workbook_without_frames_and_frames_without_workbook(command, tmp_path):
   status, _, (line,) = command(*build)
   assert status == 2
   assert "CASME2-coding-updated.xlsx is there, but none of its 2 clips" in line
-  assert "Cropped/sub01/EP02_01f" in line
+  assert "in CASME2_RAW_selected/sub01/EP02_01f or Cropped/sub01/EP02_01f" in line
   assert not (tmp_path / "out").exists()
   (folder / "CASME2-coding-updated.xlsx").unlink()
   status, _, (line,) = command(*build)
@@ -214,11 +209,44 @@ def test_workbook_of_an_unknown_revision(command, tmp_path):
   folder = write_casme2(tmp_path)
   book = folder / "CASME2-coding-updated.xlsx"
   book = book.rename(folder / "CASME2-coding-20300101.xlsx")
-  assert command("check", "--root", tmp_path)[0] == 0
+  status, said, lines = command("check", "--root", tmp_path)
+  assert status == 1
+  assert "  workbook CASME2-coding-20300101.xlsx, 2 rows" in said.splitlines()
+  assert "20300101.xlsx is the only workbook there, so it is taken" in lines[0]
   write_workbook(folder / "notes.xlsx", [CASME2_HEADER])
   status, _, (line,) = command("check", "--root", tmp_path)
   assert status == 2
-  assert "found CASME2-coding-20300101.xlsx, notes.xlsx" in line
+  assert "found CASME2-coding-20300101.xlsx, notes.xlsx; say which with" in line
+  given = ["--workbook", f"casme2={book}"]
+  status, said, lines = command("check", "--root", tmp_path, *given)
+  assert status == 1
+  assert "  workbook CASME2-coding-20300101.xlsx, 2 rows" in said.splitlines()
+  for text, reason in (
+    ("samm=a.xlsx", "holds no folder of SAMM"),
+    (f"casme2={tmp_path}/none.xlsx", "no such file"),
+    ("casme2", "expected KEY=FILE"),
+  ):
+    status, _, (line,) = command("check", "--root", tmp_path, "--workbook", text)
+    assert status == 2
+    assert reason in line
+
+
+def test_crops_that_are_asked_for_and_not_there(command, tmp_path):
+  write_casme2(tmp_path / "root")
+  build = ["build", "--root", tmp_path / "root", "--out", tmp_path / "out"]
+  status, table, (line,) = command(*build, "--cropped")
+  assert status == 2
+  assert "clips has cropped frames, which --cropped asks for" in line
+  assert "not built" in row_of(table, "CASME II  ")
+
+
+def test_folders_that_are_not_read_are_named(command, tmp_path):
+  write_casme2(tmp_path / "root")
+  (tmp_path / "root/CAS(ME)^2").mkdir()
+  build = ["build", "--root", tmp_path / "root", "--out", tmp_path / "out"]
+  for arguments in (["check", "--root", tmp_path / "root"], [*build, "--size", "64"]):
+    _, _, lines = command(*arguments)
+    assert "CAS(ME)^2 is none of the six databases; left alone" in lines[0]
 
 
 @pytest.mark.parametrize("size", ["100", "0", "big"])
@@ -234,7 +262,7 @@ def test_inspect_draws_a_sheet(command, tmp_path):
   write_all(tmp_path / "root")
   (tmp_path / "root/SIMULATED.json").write_text('{"seed": 0}')
   build = ["build", "--root", tmp_path / "root", "--out", tmp_path / "out"]
-  assert command(*build, "--size", 64)[0] == 0
+  assert command(*build, "--size", 64, "--faces", "none")[0] == 0
   sheet = tmp_path / "new" / "sheet.png"
   status, said, _ = command("inspect", "--data", tmp_path / "out", "--out", sheet)
   assert status == 0

@@ -32,6 +32,19 @@ def write_clip(
     write_frame(folder / name.format(number), 1.5 * (1 - distance), **size)
 
 
+def write_video(path: Path, frames: list, fps: float = 30) -> Path:
+  """A video of (H, W, 3) uint8 frames in a codec that OpenCV always brings along."""
+  codec = {".avi": "MJPG", ".mp4": "mp4v"}[path.suffix]
+  height, width = frames[0].shape[:2]
+  size = (width, height)
+  writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
+  assert writer.isOpened()
+  for frame in frames:
+    writer.write(frame)
+  writer.release()
+  return path
+
+
 def write_workbook(path: Path, rows: list[list], above: int = 0) -> Path:
   """`rows` with the column names first, below `above` other rows."""
   book = openpyxl.Workbook()
@@ -44,16 +57,43 @@ def write_workbook(path: Path, rows: list[list], above: int = 0) -> Path:
   return path
 
 
+AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
+
+CASME_HEADER = [
+  *("Subject", "Filename", "OnsetF", "ApexF1", "ApexF2", "OffsetF", "AU", "Emotion")
+]
 CASME2_HEADER = [
   *("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame"),
   *("Action Units", "Estimated Emotion"),
 ]
+SAMM_HEADER = [
+  *("Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame"),
+  *("Offset Frame", "Duration", "Micro", "Action Units", "Estimated Emotion"),
+  *("Objective Classes", "Notes"),
+]
+FOURD_HEADER = [
+  *("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs"),
+  *(f"AU{au}" for au in AUS),
+]
+MMEW_HEADER = [*CASME2_HEADER, "remarks"]
+CASME3A_HEADER = [
+  *("Subject", "Filename", "Onset", "Apex", "Offset", "AU"),
+  *("Objective class", "emotion"),
+]
+
+
+def samm_row(subject, name, onset, apex, offset, aus):
+  return [subject, name, 1, onset, apex, offset, 1, "1/2", aus, "Fear", 2, None]
+
+
+def fourd_row(name, text, ones, subject="S49", frames=(1, 5, 9)):
+  return [subject, name, "Sad", *frames, text, *(int(au in ones) for au in AUS)]
 
 
 def write_casme2(
   root: Path, rows: list[list] | None = None, frames: bool = True
 ) -> Path:
-  """A CASME II folder with small square frames (recognised as crops); its folder."""
+  """A CASME II folder with small square frames; its folder."""
   rows = rows or [
     [1, "EP02_01f", 46, 50, 56, "4+R7B", "disgust"],
     [2, "EP03_02", 1, 4, 8, "?", "others"],
@@ -67,16 +107,12 @@ def write_casme2(
   return folder
 
 
-AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
-
-
 def write_all(root: Path) -> None:
   """All six databases, two clips each, every one in its own layout."""
   write_casme2(root)
   folder = root / "casme"
-  header = ["Subject", "Filename", "OnsetF", "ApexF1", "ApexF2", "OffsetF", "AU"]
   rows = [
-    [*header, "Emotion"],
+    CASME_HEADER,
     [1, "EP01_12", 73, 76, 0, 80, "4+L9", "disgust"],
     [8, "EP01_2", 5, 8, 0, 11, "1+2", "surprise"],
   ]
@@ -86,32 +122,28 @@ def write_all(root: Path) -> None:
   write_clip(raw / "sub08/EP01_2", "EP01_2-{:03d}.jpg", 5, 8, 11)
 
   folder = root / "SAMM"
-  header = ["Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame"]
-  header += ["Offset Frame", "Duration", "Micro", "Action Units"]
-  header += ["Estimated Emotion", "Objective Classes", "Notes"]
   rows = [
-    [6, "006_1_2", 1, 5562, 5566, 5570, 9, "1/2", "R12 + 15", "anger", 1, None],
-    [13, "013_1_8", 1, 10, 14, 18, 9, "1/2", "L14", "contempt", 1, None],
+    SAMM_HEADER,
+    samm_row(6, "006_1_2", 5562, 5566, 5570, "R12 + 15"),
+    samm_row(13, "013_1_8", 10, 14, 18, "L14"),
   ]
-  write_workbook(folder / "SAMM_Micro_FACS_Codes_v2.xlsx", [header, *rows], above=13)
+  write_workbook(folder / "SAMM_Micro_FACS_Codes_v2.xlsx", rows, above=13)
   write_clip(folder / "006/006_1_2", "006_{:05d}.jpg", 5562, 5566, 5570)
   write_clip(folder / "013/013_1_8", "013_1_8_{}.jpg", 10, 14, 18)
 
   folder = root / "4DME"
-  header = ["sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs"]
   rows = [
-    ["S08", "S08_002_01_1", "sad", 1, 4, 7, "AU1+AU2(k)", *(a < 3 for a in AUS)],
-    ["S49", "S49_001_01_1", "sad", 3, 5, 7, "AU12", *(a == 12 for a in AUS)],
+    FOURD_HEADER,
+    fourd_row("S08_002_01_1", "AU1+AU2(k)", {1, 2}, "S08", (1, 4, 7)),
+    fourd_row("S49_001_01_1", "AU4+AU7", {4, 7}, "S49", (3, 5, 7)),
   ]
-  rows = [[int(c) if isinstance(c, bool) else c for c in row] for row in rows]
-  rows = [[*header, *(f"AU{au}" for au in AUS)], *rows]
   write_workbook(folder / "4DME_Labelling_Micro_release v1.xlsx", rows)
   write_clip(folder / "gray_micro/S08/S08_002_01_1", "{:04d}.jpg", 1, 4, 7)
   write_clip(folder / "gray_micro/S49/S49_001_01_1", "{:04d}.jpg", 3, 5, 7)
 
   folder = root / "MMEW"
   rows = [
-    [*CASME2_HEADER, "remarks"],
+    MMEW_HEADER,
     ["S01", "S01-01-001", 1, 4, 7, "4+7", "disgust", None],
     ["S01", "S01-02-001", 2, 5, 8, "L14", "others", None],
   ]
@@ -121,9 +153,8 @@ def write_all(root: Path) -> None:
   write_clip(frames / "repression/S01-02-001", "{}.jpg", 2, 5, 8)
 
   folder = root / "CAS(ME)^3"
-  header = ["Subject", "Filename", "Onset", "Apex", "Offset", "AU"]
   rows = [
-    [*header, "Objective class", "emotion"],
+    CASME3A_HEADER,
     ["spNO.1", "a", 355, 358, 361, "4+17", 1, "fear"],
     ["spNO.1", "a", 400, 400, 404, "?", 1, "fear"],
   ]

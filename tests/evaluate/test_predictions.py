@@ -107,6 +107,7 @@ def changed(column, value):
     ([HEADER, LINE, LINE[:-1]], "line 3: has more or fewer values"),
     ([HEADER, [*LINE, "1"]], "line 2: has more or fewer values"),
     (changed("database", "ck+"), "line 3: database is 'ck.'; expected one of casme"),
+    (changed("database", "casme_ii"), "line 3: database is 'casme_ii'; expected one"),
     (changed("clip", ""), "line 3: clip is empty"),
     (changed("seed", "x"), "line 3: seed is 'x'; expected a whole number"),
     (changed("logit_AU4", "nan"), "line 3: logit_AU4 is 'nan'; expected a finite"),

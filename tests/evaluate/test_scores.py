@@ -84,7 +84,7 @@ def test_always_positive_is_a_model_that_says_so():
   for table in ("au", "database"):
     for kind in ("binary", "macro"):
       np.testing.assert_array_equal(
-        getattr(tables, f"{table}_always")[kind], getattr(expected, table)[kind].mean
+        tables.always[table][kind], getattr(expected, table)[kind].mean
       )
 
 
@@ -176,8 +176,8 @@ def change_one_label(run):
       "casme/1/clip003 has other labels in the run of seed 46",
     ),
     (
-      [dataclasses.replace(simulated_run(sizes=(1,)), database=np.array(["ck"]))],
-      "unknown database 'ck'",
+      [dataclasses.replace(simulated_run(sizes=(1,)), database=np.array(["CK"]))],
+      "unknown database 'CK'",
     ),
   ],
 )

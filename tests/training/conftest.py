@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from infusenet_jax.training import run
 from infusenet_jax.training.engine.network import Network, build_network
 from infusenet_jax.training.results import Results
 from infusenet_jax.training.run import Records, train_and_evaluate
-from tests.conftest import make_clips
+from tests.conftest import make_clips, make_tiny_config
 
 # What a network is built from; `train.checkpoint_epochs` is not in it.
 FIELDS = ("model", "train", "image_size", "dtype")
@@ -32,10 +32,12 @@ def compiled_network(config: ConfigDict, mesh: Mesh) -> Network:
   return _network(json.dumps(fields, sort_keys=True), mesh)
 
 
-@pytest.fixture(autouse=True)
-def networks_compiled_once(monkeypatch) -> None:
-  monkeypatch.setattr(run, "build_network", compiled_network)
-  monkeypatch.setattr(run, "seconds_per_step", lambda *_: 1.0)  # It makes two steps.
+@pytest.fixture(scope="session", autouse=True)
+def networks_compiled_once() -> Iterator[None]:
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(run, "build_network", compiled_network)
+    patch.setattr(run, "seconds_per_step", lambda *_: 1.0)  # It makes two steps.
+    yield
 
 
 @pytest.fixture
@@ -43,12 +45,18 @@ def clips() -> Clips:
   return make_clips()
 
 
-@pytest.fixture
-def train(clips) -> Callable[[ConfigDict, Path], Results]:
+def start(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
   """`train_and_evaluate` on `clips`."""
   records = Records(clips, {"casme2": "a"})
+  return train_and_evaluate(config, workdir, lambda _: records)
 
-  def start(config: ConfigDict, workdir: Path) -> Results:
-    return train_and_evaluate(config, workdir, lambda _: records)
 
-  return start
+@pytest.fixture
+def train(clips) -> Callable[[ConfigDict, Path], Results]:
+  return functools.partial(start, clips=clips)
+
+
+@pytest.fixture(scope="session")
+def finished(networks_compiled_once, tmp_path_factory) -> Results:
+  """An undisturbed run of the tiny config: its results; its workdir is to be copied."""
+  return start(make_tiny_config(), tmp_path_factory.mktemp("finished"), make_clips())

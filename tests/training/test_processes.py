@@ -34,7 +34,8 @@ TRAIN = [
 ]
 # As where neither clips nor latents fit a device: Grain reads frames for each step.
 STREAMED = """
-from infusenet_jax import inputs, main
+from infusenet_jax import main
+from infusenet_jax.training.engine import inputs
 inputs.fits_device = lambda *_: False
 main.start()
 """

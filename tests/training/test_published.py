@@ -7,6 +7,7 @@ from flax import nnx
 
 from configs import published
 from infusenet_jax.clips.labels import AUS, CLIPS
+from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import Predictions, read_predictions
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.evaluate.scores import cd6me_tables
@@ -92,7 +93,7 @@ def complete(simulated: bool) -> Results:
   )
   averages = published.get_config("sssnet").published
   tables = cd6me_tables(predictions, resamples=2)
-  return Results("", None, predictions, tables, averages)
+  return Results(About("", simulated, {}, {}), None, predictions, tables, averages)
 
 
 def test_published_averages_stand_beside_licensed_complete_ones_alone():

@@ -26,9 +26,9 @@ def outcome(workdir) -> dict[str, bytes]:
 
 
 def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
-  tiny_config, train, tmp_path, monkeypatch
+  tiny_config, train, finished, tmp_path, monkeypatch
 ):
-  printed = train(tiny_config, tmp_path / "whole").text()
+  printed = finished.text()
   assert "simulated data" in printed and "Database table" in printed
 
   steps, made = [], run.build_network
@@ -50,7 +50,7 @@ def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
       train(tiny_config, tmp_path / "parts")
   train(tiny_config, tmp_path / "parts")
   assert len(steps) == 2 * 2 * 4
-  assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+  assert outcome(tmp_path / "parts") == outcome(finished.workdir)
 
   again = train(tiny_config, tmp_path / "parts").text()
   assert again.split("\n\nWritten")[0] == printed.split("\n\nWritten")[0]
@@ -58,18 +58,17 @@ def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
 
 
 def test_results_carry_config_versions_seed_and_the_word_simulated(
-  tiny_config, train, tmp_path
+  finished,
 ):
-  tiny_config.train.epochs = 1
-  train(tiny_config, tmp_path)
-  results = json.loads((tmp_path / "results.json").read_text())
+  workdir = finished.workdir
+  results = json.loads((workdir / "results.json").read_text())
   assert "simulated data" in results["title"]
   assert results["seed"] == 45 and results["versions"]["jax"]
-  assert results["config"]["train"]["epochs"] == 1
-  assert (tmp_path / "au_table.csv").read_text().count("simulated data") >= 13
+  assert results["config"]["train"]["epochs"] == 2
+  assert (workdir / "au_table.csv").read_text().count("simulated data") >= 13
   titles = [
     line
-    for line in (tmp_path / "results.md").read_text().splitlines()
+    for line in (workdir / "results.md").read_text().splitlines()
     if line[:1] == "#"
   ]
   assert titles and all("simulated data" in title for title in titles)

@@ -16,6 +16,7 @@ from infusenet_jax.training.engine.experiment import Experiment
 from tests.training.kill import differences, kill_and_compare
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_like_one_that_was_not(tmp_path):
   config = "configs/baselines.py:ststnet,quickstart"  # Compiles in seconds.
   assert kill_and_compare(tmp_path, config, kills=1, seed=0) == []
@@ -94,18 +95,11 @@ def at_step(number: int, saved: Path, act, monkeypatch) -> None:
   monkeypatch.setattr(run, "build_network", build)
 
 
-@pytest.fixture
-def whole(tiny_config, train, tmp_path) -> Path:
-  """The workdir of the tiny run, undisturbed."""
-  train(tiny_config, tmp_path / "whole")
-  return tmp_path / "whole"
-
-
 @pytest.mark.parametrize(
   "left, what", [(0, "losses.csv"), (20_000, "checkpoints")], ids=["losses", "state"]
 )
 def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
-  tiny_config, train, whole, disk, monkeypatch, left, what
+  tiny_config, train, finished, disk, monkeypatch, left, what
 ):
   # The second epoch of the first fold: a checkpoint is there, the next finds no room.
   fold = disk.folder / "run" / "folds" / "seed45-casme2"
@@ -118,7 +112,7 @@ def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
   assert (fold / "checkpoints" / "4").exists()
   disk.make_room()
   train(tiny_config, disk.folder / "run")
-  assert differences(disk.folder / "run", whole) == []
+  assert differences(disk.folder / "run", finished.workdir) == []
   assert not list(disk.folder.rglob("*orbax-checkpoint-tmp*"))
 
 
@@ -142,7 +136,7 @@ def test_a_disk_that_is_full_when_a_fold_is_tested_is_one_line(
 
 @pytest.mark.slow
 def test_a_disk_that_turns_read_only_stops_the_run_and_loses_nothing(
-  tiny_config, train, whole, disk, monkeypatch
+  tiny_config, train, finished, disk, monkeypatch
 ):
   folds = disk.folder / "run" / "folds"
   saved = folds / "seed45-casme2" / "checkpoints" / "4"
@@ -151,7 +145,7 @@ def test_a_disk_that_turns_read_only_stops_the_run_and_loses_nothing(
     train(tiny_config, disk.folder / "run")
   subprocess.run(["umount", folds], check=True)
   train(tiny_config, disk.folder / "run")
-  assert differences(disk.folder / "run", whole) == []
+  assert differences(disk.folder / "run", finished.workdir) == []
 
 
 def test_a_read_only_workdir_is_refused_in_one_line(tiny_config, disk):

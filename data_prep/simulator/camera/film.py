@@ -14,24 +14,29 @@ from data_prep.simulator.camera.warp import COARSE, Pose
 from data_prep.simulator.plan.population import INTENSITY, PlannedClip
 from data_prep.simulator.portrait import action_units
 from data_prep.simulator.portrait.canvas import SIDES, grid
+from infusenet_jax.clips.alignment import EYES_APART
 
-CROP_EYES = 0.35 * 224  # Distance between the pupils in a 224 px crop, pixels.
+CROP_EYES = EYES_APART * 224  # Distance between the pupils in a 224 px crop, pixels.
 _EYE_BOX = (0.90, 0.30)  # Half size of the part of the face that holds both eyes.
 _MOVING = 0.1  # Pixels in a 224 px crop from which a point counts as moving.
 
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-  """What really moved from onset to the annotated apex, in frame coordinates.
+  """What really moved from onset to the annotated apex, and where the eyes are.
 
   au_flow and total_flow: (h, w, 2) float16, pixels of the frame, u right, v down;
   sample [i, j] belongs to the frame's pixel (left + j * step, top + i * step), which
   may be a half-pixel. moving: (h, w) bool, where the AUs move a 224 px crop by 0.1 px.
+  eyes: (2, 2) float64, the middles of the sockets in the onset, (x, y) in pixels of the
+  frame, the picture's left one first. The pupils stray from them by 1 % of the distance
+  between them.
   """
 
   au_flow: np.ndarray
   total_flow: np.ndarray
   moving: np.ndarray
+  eyes: np.ndarray
   left: float
   top: float
   step: int
@@ -176,6 +181,11 @@ class Film:
     at = tuple(v[rows, columns] for v in head_at)
     box[rows, columns] = cv2.remap(self.studio.portrait.eyes, *at, cv2.INTER_LINEAR)
 
+  def eyes(self, number: int) -> np.ndarray:
+    """Where both eyes are in a frame (2, 2), see `Truth`."""
+    neutral = self.studio.warp.neutral(self._pose(number))
+    return np.stack([self.studio.warp.locate(neutral, side / 2, 0.0) for side in SIDES])
+
   def truth(self) -> Truth:
     """Motion from the onset to the annotated apex; see `Truth`."""
     warp, clip = self.studio.warp, self.clip
@@ -197,6 +207,7 @@ class Film:
       own[::2, ::2].astype(np.float16),
       total[::2, ::2].astype(np.float16),
       moving[::2, ::2],
+      eyes=self.eyes(clip.onset),
       left=warp.box[2] + half,
       top=warp.box[0] + half,
       step=2 * COARSE,

@@ -102,6 +102,22 @@ class Warp:
     at = _canvas(neutral[..., 0], neutral[..., 1], action_units.STEP)
     return neutral - cv2.remap(field, *at, cv2.INTER_LINEAR)
 
+  def locate(self, neutral: np.ndarray, x: float, y: float) -> np.ndarray:
+    """The frame's pixel (2,) that shows a point of the neutral face.
+
+    Solves neutral(p) = (x, y) as `flow` does; `neutral` is the map of the pose.
+    """
+    goal, left, top = np.array((x, y)), self.box[2], self.box[0]
+    pixel = np.array(self.placement.to_frame(x, y))
+    half = (COARSE - 1) / 2
+    for _ in range(12):
+      column, row = (pixel - (left, top) - half) / COARSE
+      at = np.float32([[column]]), np.float32([[row]])
+      there = cv2.remap(neutral, *at, cv2.INTER_LINEAR)[0, 0]
+      step = self.placement.to_frame(*(goal - there))
+      pixel += np.array(step) - self.placement.centre
+    return pixel
+
   def full(self, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Canvas pixels (x, y), each (bottom - top, right - left), for cv2.remap."""
     top, bottom, left, right = self.box

@@ -1,16 +1,53 @@
-"""Figures of the report: SVG drawn by hand, frames and flow as data URIs.
+"""Figures of the report, drawn by matplotlib as SVG that is a part of the page.
 
-Colours are CSS variables of the page (--ink, --muted, --line, --accent, --other), so
-that figures follow it into dark mode.
+Colours are CSS variables of the page, so that figures follow it into dark mode, and
+text is text, in the page's font.
 """
 
-import html
-from collections.abc import Sequence
+import contextlib
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
+from xml.etree import ElementTree
 
-import numpy as np
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from infusenet_jax.evaluate.tables import Cell
+
+RUN_COLOURS = 8  # --run0 to --run7 in style.css.
+# Colours that stand for CSS variables until the SVG is written.
+_VARIABLES = (
+  *("ink", "muted", "line", "accent", "bar", "other"),
+  *(f"run{i}" for i in range(RUN_COLOURS)),
+)
+_COLOURS = {name: f"#00{place:02x}fe" for place, name in enumerate(_VARIABLES)}
+_STYLE = {
+  "svg.fonttype": "none",
+  "lines.solid_capstyle": "butt",
+  "text.parse_math": False,  # A dollar in a clip's name is a dollar.
+  "font.sans-serif": ["DejaVu Sans"],  # For measures; the page has its own.
+  "font.size": 11,
+  **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
+  "axes.axisbelow": True,
+  "axes.grid": True,
+  "axes.titlecolor": _COLOURS["ink"],
+  "axes.titlelocation": "left",
+  "axes.titlesize": 11,
+  "axes.titleweight": "bold",
+  "grid.color": _COLOURS["line"],
+  "grid.linewidth": 1,
+  "xtick.major.size": 0,
+  "ytick.major.size": 0,
+  "ytick.major.pad": 6,
+  "xtick.color": _COLOURS["muted"],
+  "ytick.color": _COLOURS["muted"],
+}
+_TOOLTIP = "tooltip: "  # Marks an artist's gid that becomes its <title>.
 
 
 class Curve(NamedTuple):
@@ -28,92 +65,153 @@ class Curve(NamedTuple):
 
 
 def bars(rows: Sequence[tuple[str, Cell]], title: str) -> str:
-  """An SVG of F1 bars in percent with 95 % whiskers and an "always positive" mark."""
-  left, right, row, top = 84, 44, 25, 26
-  width, height = 520, top + row * len(rows) + 8
-  span = width - left - right
-  x = lambda value: left + span * value / 100  # noqa: E731
-  out = [_svg(width, height, title)]
-  for tick in range(0, 101, 20):
-    out.append(_line(x(tick), top - 4, x(tick), height - 6, "var(--line)"))
-    out.append(_text(x(tick), 14, str(tick), "middle", "var(--muted)"))
-  for i, (name, cell) in enumerate(rows):
-    y = top + row * i + row / 2
-    weight = ' class="strong"' if name == "Average" else ""
-    out.append(_text(left - 10, y + 4, name, "end", "var(--ink)", weight))
-    out.append(
-      f'<rect x="{left}" y="{y - 7:.1f}" width="{x(cell.mean) - left:.1f}" height="14" '
-      f'rx="2" fill="var(--accent)" opacity="{0.95 if weight else 0.6}"><title>'
-      f"{html.escape(name)}: {cell.mean:.1f} [{cell.low:.1f}, {cell.high:.1f}]; "
-      f"always positive {cell.always:.1f}</title></rect>"
+  """Draws F1 bars in percent with 95 % whiskers and a mark for "always positive".
+
+  Args:
+    rows: (name, F1) from top to bottom; that of "Average" stands out.
+    title: what a screen reader says of the figure.
+
+  Returns:
+    An <svg> element.
+  """
+  with _style():
+    figure, axes = _figure(
+      360, 24 + 22 * len(rows), left=64, right=42, top=20, bottom=4
     )
-    out.append(_line(x(cell.low), y, x(cell.high), y, "var(--ink)", 1.5))
-    for end in (cell.low, cell.high):
-      out.append(_line(x(end), y - 4, x(end), y + 4, "var(--ink)", 1.5))
-    out.append(_line(x(cell.always), y - 9, x(cell.always), y + 9, "var(--other)", 2.5))
-    value = f"{cell.mean:.1f}"
-    out.append(_text(width - 4, y + 4, value, "end", "var(--ink)", weight))
-  return "".join(out) + "</svg>"
+    axes.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5))
+    axes.grid(axis="y", visible=False)
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(0, 101, 20))
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    for place, (name, cell) in enumerate(rows):
+      average = name == "Average"
+      words = f"{name}: {cell.mean:.1f} [{cell.low:.1f}, {cell.high:.1f}]"
+      words += f"; always positive {cell.always:.1f}"
+      colour = _COLOURS["accent" if average else "bar"]
+      axes.barh(place, cell.mean, 0.6, color=colour, gid=_TOOLTIP + words)
+      _whisker(axes, place, cell)
+      mark = {"color": _COLOURS["other"], "linewidth": 2.5}
+      axes.plot([cell.always] * 2, [place - 0.38, place + 0.38], **mark)
+      weight = "bold" if average else "normal"
+      ink = {"color": _COLOURS["ink"], "weight": weight}
+      axes.get_yticklabels()[place].set(**ink)
+      beside = {"ha": "right", "va": "center_baseline"}
+      beside["transform"] = axes.get_yaxis_transform()
+      axes.text(1.15, place, f"{cell.mean:.1f}", **beside, **ink)
+    return _svg(figure, title)
 
 
-def learning_curves(curves: Sequence[Curve], title: str, highest: float) -> str:
-  """An SVG of one fold's loss over the epochs, a line per run, from 0 to `highest`."""
-  left, right, top, bottom = 40, 14, 28, 26
-  width, height = 340, 200
-  ceiling = 4 * _round_step(highest / 4)
-  last = max(max(curve.epochs) for curve in curves)
-  first = min(min(curve.epochs) for curve in curves)
-  x = lambda epoch: (  # noqa: E731
-    left + (width - left - right) * (epoch - first) / max(last - first, 1)
-  )
-  y = lambda loss: (  # noqa: E731
-    height - bottom - (height - top - bottom) * min(loss / ceiling, 1)
-  )
-  out = [_svg(width, height, f"loss of fold {title}")]
-  out.append(_text(left, 15, title, "start", "var(--ink)", ' class="strong"'))
-  for tick in np.linspace(0, ceiling, 5):
-    out.append(_line(left, y(tick), width - right, y(tick), "var(--line)"))
-    out.append(_text(left - 6, y(tick) + 4, f"{tick:.3g}", "end", "var(--muted)"))
-  for epoch, anchor in ((first, "start"), (last, "end")):
-    text = f"epoch {epoch:g}"
-    out.append(_text(x(epoch), height - 8, text, anchor, "var(--muted)"))
-  for i, curve in enumerate(curves):
-    pairs = zip(curve.epochs, curve.losses, strict=True)
-    points = " ".join(f"{x(epoch):.1f},{y(loss):.1f}" for epoch, loss in pairs)
-    out.append(
-      f'<polyline points="{points}" fill="none" stroke="{run_colour(i)}" '
-      f'stroke-width="1.8"><title>seed {curve.seed}: {curve.losses[-1]:.4f} at the end'
-      "</title></polyline>"
-    )
-  return "".join(out) + "</svg>"
+def _whisker(axes: Axes, place: float, cell: Cell) -> None:
+  ink = {"color": _COLOURS["ink"], "linewidth": 1.3}
+  axes.plot([cell.low, cell.high], [place] * 2, **ink)
+  for end in (cell.low, cell.high):
+    axes.plot([end] * 2, [place - 0.16, place + 0.16], **ink)
 
 
-def run_colour(number: int) -> str:
-  """A colour for the run of that number, readable on light and on dark."""
-  return f"hsl({(190 + 67 * number) % 360} 62% 44%)"
+def learning_curves(
+  curves: Sequence[Curve], title: str, highest: float, runs: Mapping[int, int]
+) -> str:
+  """Draws one panel of losses over the epochs, a line per curve.
+
+  Args:
+    curves: at least one.
+    title: of the panel.
+    highest: the largest loss that the axis holds, which starts at 0.
+    runs: {seed: number of its colour}, of `run_colours`.
+
+  Returns:
+    An <svg> element.
+  """
+  with _style():
+    figure, axes = _figure(320, 186, left=38, right=12, top=24, bottom=24)
+    first = min(min(curve.epochs) for curve in curves)
+    last = max(max(curve.epochs) for curve in curves)
+    ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, max(highest, 1e-9))
+    axes.set(xlim=(first, max(last, first + 1)), ylim=(0, ticks[-1]))
+    axes.set_yticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    ends = sorted({first, last})
+    axes.set_xticks(ends, [f"epoch {epoch:g}" for epoch in ends])
+    axes.grid(axis="x", visible=False)
+    for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
+      label.set_horizontalalignment(side)
+    axes.set_title(_printable(title))
+    for curve in curves:
+      alone = len(curve.epochs) == 1  # Drawn twice, it is a line: a dot.
+      axes.plot(
+        [*curve.epochs, *curve.epochs] if alone else curve.epochs,
+        [*curve.losses, *curve.losses] if alone else curve.losses,
+        color=_COLOURS[f"run{runs[curve.seed]}"],
+        linewidth=1.8,
+        solid_capstyle="round",
+        gid=f"{_TOOLTIP}seed {curve.seed}: {curve.losses[-1]:.4f} at the end",
+      )
+    return _svg(figure, f"loss of fold {title}")
 
 
-def _round_step(least: float) -> float:
-  """The smallest of 1, 2, 2.5, 5 and 10 times a power of ten that is not below."""
-  power = 10.0 ** np.floor(np.log10(max(least, 1e-9)))
-  return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= least)
+def run_colours(curves: Sequence[Curve]) -> dict[int, int]:
+  """Numbers the seeds by their colours in style.css, --run0 and so on."""
+  seeds = sorted({curve.seed for curve in curves})
+  return {seed: place % RUN_COLOURS for place, seed in enumerate(seeds)}
 
 
-def _svg(width: float, height: float, title: str) -> str:
-  return (
-    f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(title)}">'
-  )
+@contextlib.contextmanager
+def _style() -> Iterator[None]:
+  """Matplotlib's defaults with ours, whatever the user's matplotlibrc says."""
+  with matplotlib.rc_context(), warnings.catch_warnings():
+    # The page's fonts have what the one for measures lacks.
+    warnings.filterwarnings("ignore", "Glyph .* missing from")
+    matplotlib.rcdefaults()
+    matplotlib.rcParams.update(_STYLE)
+    yield
 
 
-def _line(x1, y1, x2, y2, colour: str, width: float = 1) -> str:
-  return (
-    f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
-    f'stroke="{colour}" stroke-width="{width}"/>'
-  )
+def _figure(
+  width: int, height: int, *, left: int, right: int, top: int, bottom: int
+) -> tuple[Figure, Axes]:
+  """A figure and its axes; sizes and margins in the units of the SVG."""
+  figure = Figure((width / 72, height / 72))
+  figure.patch.set_visible(False)
+  size = [width - left - right, height - top - bottom]
+  lengths = (left / width, bottom / height, size[0] / width, size[1] / height)
+  axes = figure.add_axes(lengths)
+  axes.patch.set_visible(False)
+  return figure, axes
 
 
-def _text(x, y, text: str, anchor: str, colour: str, more: str = "") -> str:
-  return (
-    f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}"{more}>'
-    f"{html.escape(text)}</text>"
-  )
+def _printable(text: str) -> str:
+  """Text without the characters that XML forbids."""
+  return re.sub("[\x00-\x1f\x7f-\x9f\ufffe\uffff]", "\ufffd", text)
+
+
+def _svg(figure: Figure, title: str) -> str:
+  """The figure as an <svg> element of a page that may hold others.
+
+  It has no ids that could collide, needs none, and brings no style sheet of its own.
+  """
+  file = io.StringIO()
+  figure.savefig(file, format="svg")
+  root = ElementTree.fromstring(file.getvalue())
+  for element in root.iter():
+    element.tag = element.tag.rpartition("}")[2]
+    name = element.attrib.pop("id", "")
+    if name.startswith(_TOOLTIP):
+      tooltip = ElementTree.Element("title")
+      tooltip.text = name.removeprefix(_TOOLTIP)
+      element.insert(0, tooltip)
+    element.attrib.pop("clip-path", None)  # All that is drawn lies within.
+    if style := element.get("style"):
+      element.set("style", re.sub("#00[0-9a-f]{2}fe", _variable, style))
+  for unwanted in ("metadata", "defs"):
+    for element in root.findall(unwanted):
+      root.remove(element)
+  root.attrib = {
+    "viewBox": root.get("viewBox"),
+    "role": "img",
+    "aria-label": _printable(title),
+  }
+  return ElementTree.tostring(root, encoding="unicode")
+
+
+def _variable(colour: re.Match) -> str:
+  """The CSS variable that a colour stands for."""
+  return f"var(--{_VARIABLES[int(colour[0][3:5], 16)]})"

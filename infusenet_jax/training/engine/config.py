@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.labels import DATABASES, is_database
 from infusenet_jax.models.baselines import BASELINES, STREAMS
 from infusenet_jax.models.branches import BRANCHES
 from infusenet_jax.models.infusenet import INFUSIONS, PLACES
@@ -52,7 +52,8 @@ def check_config(config: ConfigDict) -> None:
       f"{', '.join(DATABASES)}"
     )
   for name in fold_names(config) or ():
-    if name.split("/")[0] not in DATABASES:
+    key = name.split("/")[0]  # Records may hold databases beside the six.
+    if not (is_database(key) if config.data_dir else key in DATABASES):
       raise UserError(
         f"config.folds names {name!r}; expected 'all' or some of {', '.join(DATABASES)}"
       )

@@ -21,9 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from infusenet_jax.clips.schema import SCENE_PEAKS, SCENE_ROLES
 from infusenet_jax.models import weights
 from infusenet_jax.models.magnifier import Magnifier
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
+from infusenet_jax.runtime.text import markdown_table
 from infusenet_jax.training.magnifier.scenes import (
   displace,
   draw_light,
@@ -32,7 +34,6 @@ from infusenet_jax.training.magnifier.scenes import (
 )
 
 SIZE = 224  # pixels, of the frames
-PEAKS = {5: 0.8, 10: 0.5, 20: 0.3}  # amp: the largest motion between frames, in pixels
 _PICTURES = (".png", ".jpg", ".jpeg")
 
 
@@ -47,14 +48,14 @@ class Scene(NamedTuple):
 
 def study(
   scenes: Sequence[Scene], magnifiers: dict[str, Magnifier]
-) -> tuple[list[str], np.ndarray]:
-  """The table's lines (Markdown), and a strip that shows the middle scene at amp 10.
+) -> tuple[str, np.ndarray]:
+  """Returns the table (Markdown), and a strip that shows the middle scene at amp 10.
 
   Artefact gain is measured on the scenes' first frames.
   """
   methods = {"second frame as it is": lambda first, second, amp: second}
   methods |= {name: _magnify(magnifier) for name, magnifier in magnifiers.items()}
-  scores = {name: {amp: [] for amp in PEAKS} for name in methods}
+  scores = {name: {amp: [] for amp in SCENE_PEAKS} for name in methods}
   strips = []
   for amp, first, second, truth in scenes:
     results = {name: run(first, second, amp) for name, run in methods.items()}
@@ -63,26 +64,23 @@ def study(
     if amp == 10:
       strips.append(np.concatenate([first, *results.values(), truth], axis=1))
   pictures = [scene.first for scene in scenes if scene.amp == 10]
-  columns = [f"{score}, amp {amp}" for amp in PEAKS for score in ("PSNR", "SSIM")]
-  lines = [
-    "| | " + " | ".join([*columns, "artefact gain"]) + " |",
-    "|---" * (len(columns) + 2) + "|",
-  ]
+  columns = [f"{score}, amp {amp}" for amp in SCENE_PEAKS for score in ("PSNR", "SSIM")]
+  rows = [["", *columns, "artefact gain"]]
   for name, by_amp in scores.items():
-    means = [np.mean(by_amp[amp], axis=0) for amp in PEAKS]
-    cells = [f"{mean[0]:.2f} dB | {mean[1]:.3f}" for mean in means]
+    means = [np.mean(by_amp[amp], axis=0) for amp in SCENE_PEAKS]
+    cells = [cell for db, s in means for cell in (f"{db:.2f} dB", f"{s:.3f}")]
     gain = ""
     if name in magnifiers:
       gains = [artefact_gain(magnifiers[name], picture) for picture in pictures]
       gain = f"{np.mean(gains):.3f}"
-    lines.append("| " + " | ".join([name, *cells, gain]) + " |")
-  return lines, strips[len(strips) // 2]
+    rows.append([name, *cells, gain])
+  return markdown_table(rows), strips[len(strips) // 2]
 
 
 def make_scenes(images: Sequence[np.ndarray], light: float) -> Iterator[Scene]:
   """Sets each image (2 SIZE, 2 SIZE, 3), in [0, 1], in motion at every amp."""
   for index, image in enumerate(images):
-    for amp, peak in PEAKS.items():
+    for amp, peak in SCENE_PEAKS.items():
       yield make_scene(image, amp, peak, light, seed=index)
 
 
@@ -187,8 +185,7 @@ def read_scenes(folder: Path) -> Iterator[Scene]:
   for index, path in enumerate(firsts):
     stem = path.name.removesuffix("-first.png")
     first, second, truth = (
-      _read(path.with_name(f"{stem}-{role}.png"))
-      for role in ("first", "second", "truth")
+      _read(path.with_name(f"{stem}-{role}.png")) for role in SCENE_ROLES
     )
     rng = np.random.default_rng(index)
     first, second = (np.clip(photograph(rng, x, 1.0), 0, 1) for x in (first, second))
@@ -242,9 +239,9 @@ def main() -> None:
     scenes = list(read_scenes(arguments.scenes))
   else:
     scenes = list(make_scenes(read_images(arguments.images), arguments.light))
-  lines, shown = study(scenes, magnifiers)
+  table, shown = study(scenes, magnifiers)
   folder = arguments.scenes or arguments.images
-  print(f"{len(scenes)} scenes of {folder}", *lines, sep="\n")
+  print(f"{len(scenes)} scenes of {folder}", table, sep="\n")
   arguments.out.mkdir(parents=True, exist_ok=True)
   picture = arguments.out / "magnifier.jpg"
   pixels = np.uint8(np.round(255 * np.clip(shown, 0, 1)))

@@ -1,14 +1,13 @@
-import dataclasses
+"""Finding frames in any spelling, without junk, and choosing those that are needed."""
 
-import cv2
-import numpy as np
+import dataclasses
+import os
+
 import pytest
 
-from data_prep.databases.annotations import Clip
+from data_prep.databases.annotations.clips import Clip
 from data_prep.databases.frames import FrameFinder, key_frames, same_name
 from data_prep.databases.layouts import LAYOUTS
-from infusenet_jax.clips.images import read_frame
-from tests.data_prep.trees import draw_frame, write_frame
 
 
 def clip_of(key, subject, number, filename, onset=1, apex=2, offset=3, **fields):
@@ -35,100 +34,110 @@ def touch(path):
   path.write_bytes(b"x")
 
 
-# As the facts spell them, and as licensees are known to.
+def find(folder, clip, cropped=False):
+  """The best place of a clip's frames, None where there is none."""
+  return next(FrameFinder(folder, LAYOUTS[clip.database]).find(clip, cropped), None)
+
+
+# Spellings beside those of test_layouts.py.
 TREES = {
-  "casme, plain numbers": (
-    clip_of("casme", "01", 1, "EP01_12"),
-    "CASME_raw_selected/sub01/EP01_12/EP01_12-{}.jpg",
-    False,
-  ),
-  "casme, padded from sub08 on": (
-    clip_of("casme", "08", 8, "EP01_2"),
-    "CASME_raw_selected/sub08/EP01_2/EP01_2-00{}.jpg",
-    False,
-  ),
-  "casme, cropped release": (
-    clip_of("casme", "01", 1, "EP01_12"),
-    "Cropped/sub01/EP01_12/reg_EP01_12-{}.jpg",
-    True,
-  ),
-  "casme2": (
-    clip_of("casme2", "01", 1, "EP02_01f"),
-    "CASME2_RAW_selected/sub01/EP02_01f/img{}.jpg",
-    False,
-  ),
   "casme2, other case and padding": (
     clip_of("casme2", "01", 1, "EP02_01f"),
     "casme2_raw_selected/Sub1/ep02-01F/IMG{}.JPG",
-    False,
   ),
   "casme2, archive unpacked into a folder of its own": (
     clip_of("casme2", "01", 1, "EP02_01f"),
     "CASME2-RAW-selected/CASME2_RAW_selected/sub01/EP02_01f/img{}.jpg",
-    False,
-  ),
-  "casme2, cropped release": (
-    clip_of("casme2", "01", 1, "EP02_01f"),
-    "Cropped/sub01/EP02_01f/reg_img{}.jpg",
-    True,
-  ),
-  "samm": (
-    clip_of("samm", "006", 6, "006_1_2"),
-    "006/006_1_2/006_0000{}.jpg",
-    False,
   ),
   "samm, irregular names": (
     clip_of("samm", "013", 13, "013_1_8"),
     "013/013_1_8/13 - 1_8_frame {}.jpg",
-    False,
   ),
   "4dme": (
     clip_of("fourd", "S08", 8, "S08_002_01_1"),
     "gray_micro/S08/S08_002_01_1/gray_{}.png",
-    False,
   ),
   "mmew, others is repression": (
     clip_of("mmew", "S01", 1, "S01-01-001"),
     "Micro_Expression/repression/S01-01-001/{}.jpg",
-    False,
   ),
-  "casme3a, full release": (
-    clip_of("casme3a", "spNO.1", 1, "a"),
-    "part_A/spNO.1/a/color/{}.jpg",
-    False,
-  ),
-  "casme3a, clip release": (
-    clip_of("casme3a", "spNO.1", 1, "a"),
-    "Part_A_ME_clip/frame/spNo.1_a_1/{}.jpg",
-    False,
+  "mmew, others is others": (
+    clip_of("mmew", "S01", 1, "S01-01-001"),
+    "Micro_Expression/Others/S01-01-001/{}.jpg",
   ),
   "casme3a, clip release named after the sheet's onset": (
     clip_of("casme3a", "spNO.216", 216, "d", sheet_onset=77),
     "Part_A_ME_clip/frame/spNo.216_d_77/{}.jpg",
-    False,
+  ),
+  "numbers in brackets that count frames": (
+    clip_of("casme2", "01", 1, "EP02_01f"),
+    "CASME2_RAW_selected/sub01/EP02_01f/S01 ({}).jpg",
   ),
 }
 
 
 @pytest.mark.parametrize("case", TREES)
-def test_every_release_is_found(tmp_path, case):
-  clip, template, cropped = TREES[case]
+def test_other_spellings_are_found(tmp_path, case):
+  clip, template = TREES[case]
   for number in (1, 2, 3):
     touch(tmp_path / template.format(number))
-  (tmp_path / template.format(1)).with_name("Thumbs.db").write_bytes(b"")
-  release, frames = FrameFinder(tmp_path, LAYOUTS[clip.database]).find(clip)
-  assert frames == {n: tmp_path / template.format(n) for n in (1, 2, 3)}
-  assert release.cropped == cropped
+  frames = find(tmp_path, clip)
+  assert frames.files == {n: tmp_path / template.format(n) for n in (1, 2, 3)}
 
 
-def test_cropped_chooses_between_two_releases(tmp_path):
+CASME2 = clip_of("casme2", "01", 1, "EP02_01f")
+
+
+def test_crops_among_full_frames_are_not_taken_for_them(tmp_path):
+  folder = tmp_path / "CASME2_RAW_selected/sub01/EP02_01f"
+  for name in ("img1.jpg", "reg_img1.jpg", "reg_img2.jpg", "img3.PNG", "img03.jpg"):
+    touch(folder / name)
+  # Of two files with one number the one is taken that is spelled as in the release.
+  files = find(tmp_path, CASME2).files
+  assert {n: path.name for n, path in files.items()} == {1: "img1.jpg", 3: "img03.jpg"}
+  assert find(tmp_path, CASME2, cropped=True) is None
+  folder = tmp_path / "Cropped/sub01/EP02_01f"
+  for name in ("img1.jpg", "reg_img1.jpg"):
+    touch(folder / name)
+  assert find(tmp_path, CASME2, cropped=True).files == {1: folder / "reg_img1.jpg"}
+
+
+def test_copies_and_broken_links_are_no_frames(tmp_path):
+  folder = tmp_path / "CASME2_RAW_selected/sub01/EP02_01f"
+  names = ("img46.jpg", "img46 (2).jpg", "img47(1).jpg", "Copy of img48.jpg")
+  for name in (*names, "img49 - Copy.jpg", "img50 - Copy (3).jpg", "cover.jpg"):
+    touch(folder / name)
+  (folder / "img51.jpg").symlink_to(folder / "nowhere.jpg")
+  (folder / "img52.jpg").symlink_to(folder / "img46.jpg")
+  (folder / "img53.jpg").symlink_to(folder / "img53.jpg")
+  (folder / "img54.jpg").mkdir()
+  os.mkfifo(folder / "img55.jpg")
+  assert sorted(find(tmp_path, CASME2).files) == [46, 52]
+
+
+def test_links_to_folders_are_followed(tmp_path):
+  touch(tmp_path / "elsewhere/EP02_01f/img1.jpg")
+  (tmp_path / "X/CASME2_RAW_selected").mkdir(parents=True)
+  (tmp_path / "X/CASME2_RAW_selected/sub01").symlink_to(tmp_path / "elsewhere")
+  (tmp_path / "X/loop").symlink_to(tmp_path / "X")
+  assert sorted(find(tmp_path / "X", CASME2).files) == [1]
+
+
+def test_two_folders_of_one_clip(tmp_path):
+  """An empty `sub01` beside `sub1` hides nothing; of two full ones the exact wins."""
+  (tmp_path / "CASME2_RAW_selected/sub01").mkdir(parents=True)
+  touch(tmp_path / "CASME2_RAW_selected/sub1/EP02_01f/img1.jpg")
+  assert find(tmp_path, CASME2).folder.parent.name == "sub1"
   touch(tmp_path / "CASME2_RAW_selected/sub01/EP02_01f/img1.jpg")
-  touch(tmp_path / "Cropped/sub01/EP02_01f/reg_img1.jpg")
-  clip = clip_of("casme2", "01", 1, "EP02_01f")
-  for cropped in (False, True):
-    release, frames = FrameFinder(tmp_path, LAYOUTS["casme2"], cropped).find(clip)
-    assert release.cropped == cropped
-    assert frames[1].name == ("reg_img1.jpg" if cropped else "img1.jpg")
+  assert find(tmp_path, CASME2).folder.parent.name == "sub01"
+
+
+def test_another_databases_folder_inside_is_not_searched(tmp_path):
+  clip = clip_of("casme", "01", 1, "EP02_01f")
+  touch(tmp_path / "CASME2/Cropped/sub01/EP02_01f/reg_img1.jpg")
+  assert find(tmp_path, clip, cropped=True) is None
+  touch(tmp_path / "CASME/Cropped/sub01/EP02_01f/reg_EP02_01f-1.jpg")
+  assert find(tmp_path, clip, cropped=True) is not None
 
 
 def test_neighbouring_clips_are_not_confused():
@@ -137,14 +146,11 @@ def test_neighbouring_clips_are_not_confused():
   assert same_name("sub01") == same_name("Sub-1")
 
 
-def test_missing_clip_says_what_was_looked_for(tmp_path):
-  (tmp_path / "CASME_raw_selected/sub01").mkdir(parents=True)
+def test_what_was_looked_for(tmp_path):
   finder = FrameFinder(tmp_path, LAYOUTS["casme"])
-  with pytest.raises(FileNotFoundError) as caught:
-    finder.find(clip_of("casme", "01", 1, "EP01_12"))
-  assert str(caught.value) == (
-    "no frames in CASME_raw_selected/sub01/EP01_12 or Cropped/sub01/EP01_12"
-  )
+  clip = clip_of("casme", "01", 1, "EP01_12")
+  assert finder.looked_for(clip, False) == ["CASME_raw_selected/sub01/EP01_12"]
+  assert finder.looked_for(clip, True) == ["Cropped/sub01/EP01_12"]
 
 
 def numbered(tmp_path, numbers):
@@ -158,26 +164,24 @@ def test_window_is_50_ms_and_never_before_the_onset(tmp_path, key, reach):
   layout = LAYOUTS[key]
   frames = numbered(tmp_path, range(100, 200))
   clip = clip_of(key, "01", 1, "x", 100, 150, 199)
-  keys = key_frames(clip, layout.releases[0], frames, layout.fps, False)
+  keys = key_frames(clip, frames, layout.fps, False)
   expected = set(range(150 - reach, 150 + reach + 1)) - {150}
   assert set(keys.candidates) == expected
   clip = clip_of(key, "01", 1, "x", 100, 101, 199)
-  keys = key_frames(clip, layout.releases[0], frames, layout.fps, False)
+  keys = key_frames(clip, frames, layout.fps, False)
   assert set(keys.candidates) == {100, *range(102, 102 + reach)}
 
 
 def test_apex_on_the_onset_and_a_single_frame(tmp_path):
-  layout = LAYOUTS["casme3a"]
   clip = clip_of("casme3a", "spNO.216", 216, "e", 1, 1, 1)
-  keys = key_frames(clip, layout.releases[0], numbered(tmp_path, [1]), 30, False)
+  keys = key_frames(clip, numbered(tmp_path, [1]), 30, False)
   assert (keys.onset, keys.apex, keys.candidates, keys.note) == (1, 1, (), "")
 
 
 def test_a_neighbour_stands_in_for_a_missing_frame(tmp_path):
-  layout = LAYOUTS["casme3a"]
   clip = clip_of("casme3a", "spNO.1", 1, "a", 10, 14, 20)
   frames = numbered(tmp_path, [11, 12, 13, 15, 16])
-  keys = key_frames(clip, layout.releases[0], frames, 30, False)
+  keys = key_frames(clip, frames, 30, False)
   assert (keys.onset, keys.apex) == (11, 13)
   assert keys.candidates == (15,)  # About frame 14, not about what stands in for it.
   assert set(keys.files) == {11, 13, 15}
@@ -188,38 +192,6 @@ def test_a_neighbour_stands_in_for_a_missing_frame(tmp_path):
 
 
 def test_no_neighbour_to_stand_in(tmp_path):
-  layout = LAYOUTS["casme3a"]
   clip = clip_of("casme3a", "spNO.1", 1, "a", 10, 14, 20)
   with pytest.raises(FileNotFoundError, match=r"frame 14 is not in .*10 to 18"):
-    key_frames(clip, layout.releases[0], numbered(tmp_path, [10, 18]), 30, False)
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_reading_frames(tmp_path, suffix):
-  path = write_frame(tmp_path / f"a{suffix}")
-  image = read_frame(path)
-  assert image.shape == (64, 64, 3)
-  assert np.abs(image.astype(int) - draw_frame(0)).mean() < 4
-  whole = path.read_bytes()
-  path.write_bytes(whole[: len(whole) // 2])
-  with pytest.raises(
-    ValueError, match=rf"a\{suffix}: truncated image, {path.stat().st_size}"
-  ):
-    read_frame(path)
-  path.write_bytes(b"")
-  with pytest.raises(ValueError, match="zero bytes"):
-    read_frame(path)
-  path.write_bytes(b"<html>")
-  with pytest.raises(ValueError, match="not an image"):
-    read_frame(path)
-  path.unlink()
-  with pytest.raises(ValueError, match="No such file"):
-    read_frame(path)
-
-
-def test_grey_frames_get_three_equal_channels(tmp_path):
-  path = tmp_path / "grey.jpg"
-  cv2.imwrite(str(path), draw_frame(0)[..., 0])
-  image = read_frame(path)
-  assert image.shape == (64, 64, 3)
-  np.testing.assert_array_equal(image[..., 0], image[..., 2])
+    key_frames(clip, numbered(tmp_path, [10, 18]), 30, False)

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.databases.annotations import read_annotations
-from data_prep.databases.fixes import FIXES
+from data_prep.databases.annotations.clips import read_annotations
+from data_prep.databases.annotations.fixes import FIXES
 from data_prep.databases.layouts import LAYOUTS
 from data_prep.simulator.camera.film import CROP_EYES, Film
 from data_prep.simulator.camera.nuisance import KINDS
 from data_prep.simulator.camera.studio import Studio
+from data_prep.simulator.camera.warp import Pose
 from data_prep.simulator.plan.counts import statistics
 from data_prep.simulator.plan.population import (
   DATABASES,
@@ -28,7 +29,8 @@ from data_prep.simulator.portrait import action_units, canvas
 from data_prep.simulator.portrait.face import Lighting, draw_portrait
 from data_prep.simulator.portrait.identity import draw_identity
 from data_prep.simulator.workbooks import au_text, workbook_bytes
-from infusenet_jax.clips.faces import EYES_APART
+from infusenet_jax.clips.alignment import EYES_APART
+from infusenet_jax.clips.faces import FaceDetector
 from infusenet_jax.clips.labels import AUS
 
 
@@ -179,20 +181,32 @@ def test_aus_are_spelled_as_each_database_spells_them():
 # -- Faces ---------------------------------------------------------------------
 
 
-def test_opencv_finds_the_faces():
-  cascade = cv2.CascadeClassifier(
-    cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
-  )
-  found = []
+def test_the_detector_finds_the_eyes_where_they_are():
+  detector = FaceDetector()
   for database in DATABASES:
-    clips = plan_database(database, 0.05, 5, "statistics")
-    subjects = {clip.number: clip for clip in clips}
-    for clip in list(subjects.values())[:3]:
-      frame = Film(clip, Studio(database, clip.number, 5), 1.0).frame(clip.onset)
-      grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-      found.append(len(cascade.detectMultiScale(grey, 1.1, 4, minSize=(120, 120))) > 0)
-  assert len(found) == 18
-  assert np.mean(found) >= 0.95 - 1 / 18  # One may be missed by chance.
+    clip = plan_database(database, 0.05, 5, "statistics")[0]
+    film = Film(clip, Studio(database, clip.number, 5), 1.0)
+    (face,) = detector.find(film.frame(clip.onset))
+    eyes = film.eyes(clip.onset)
+    worse = np.linalg.norm(face.eyes - eyes, axis=1).max()
+    assert worse < 0.08 * np.linalg.norm(eyes[1] - eyes[0])
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.2, -0.2])
+def test_true_eyes_lie_on_the_pupils(studio, roll):
+  film = _film(studio, 0.0)
+  film.sitting = Pose(right=0.1, down=-0.05, size=0.05, roll=roll, yaw=0.1, pitch=0.05)
+  frame = _grey(film.frame(1)).astype(np.float32)
+  eyes, scale = film.eyes(1), studio.placement.scale
+  assert np.array_equal(film.truth().eyes, eyes)
+  y, x = np.mgrid[: frame.shape[0], : frame.shape[1]]
+  for eye in eyes:
+    near = np.hypot(x - eye[0], y - eye[1]) < 0.12 * scale
+    dark = near * np.maximum(frame[near].min() + 40 - frame, 0)
+    pupil = np.array([(dark * x).sum(), (dark * y).sum()]) / dark.sum()
+    assert np.linalg.norm(pupil - eye) < 0.04 * scale
+  turned = studio.placement.roll + roll
+  assert np.arctan2(*(eyes[1] - eyes[0])[::-1]) == pytest.approx(turned, abs=0.05)
 
 
 def test_subjects_look_different_and_the_same_twice(studio):

@@ -1,18 +1,19 @@
 """Truth in the crops: known alignments, and a simulation built into records."""
 
+import csv
 import dataclasses
 
 import cv2
 import numpy as np
 import pytest
 
-from data_prep.build import build
 from data_prep.simulator.truth import crop_mask
 from data_prep.simulator.writer import Parameters, simulate
 from infusenet_jax.artefacts.truth import read_truth
-from infusenet_jax.clips.faces import Alignment, from_eyes, warp
+from infusenet_jax.clips.alignment import Alignment, from_eyes, warp
 from infusenet_jax.clips.records import load_clips
 from infusenet_jax.clips.schema import GRID
+from tests.data_prep.builds import build
 
 SIZE = 64
 
@@ -45,14 +46,21 @@ def test_nothing_moves_outside_of_what_was_simulated():
   assert (mask[20:25, 10:15] == 255).all()
 
 
-def test_a_simulation_is_built_with_its_truth(tmp_path):
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+  """Six clips without nuisance, and their records."""
+  folder = tmp_path_factory.mktemp("built")
   parameters = Parameters(
     scale=0.001, frames="key", labels="balanced", databases=("casme2",), nuisance=0.0
   )
-  simulate(tmp_path / "root", parameters, workers=1)
-  build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  clips = load_clips(tmp_path / "out", SIZE)
-  truth = read_truth(tmp_path / "out", clips)
+  simulate(folder / "root", parameters, workers=1)
+  return folder, build(folder / "root", folder / "out", size=SIZE, faces="find")
+
+
+def test_a_simulation_is_built_with_its_truth(built):
+  folder, _ = built
+  clips = load_clips(folder / "out", SIZE)
+  truth = read_truth(folder / "out", clips)
   assert truth.shape == (6, GRID, GRID)
   # Without nuisance all measured motion is the face's.
   for number, mask in enumerate(truth):
@@ -62,10 +70,27 @@ def test_a_simulation_is_built_with_its_truth(tmp_path):
     assert length[mask > 0.5].mean() > 2 * length[mask < 0.5].mean()
 
 
+def test_beside_the_records_stands_where_the_eyes_were_found(built):
+  folder, (outcome,) = built
+  assert outcome.notes == []  # All were found, and none deserves a look.
+  with open(folder / "out/casme2/1.0.0/alignment.csv", newline="") as stream:
+    rows = list(csv.DictReader(stream))
+  assert len(rows) == 6
+  for row in rows:
+    assert (row["found"], row["look"]) == ("eyes", "")
+    names = [f"{side}_eye_{axis}" for side in ("left", "right") for axis in "xy"]
+    eyes = np.array([float(row[name]) for name in names]).reshape(2, 2)
+    name = f"{row['subject']}_{row['clip']}.npz"
+    with np.load(folder / "root/truth/casme2" / name) as truth:
+      apart = np.linalg.norm(truth["eyes"][1] - truth["eyes"][0])
+      assert np.linalg.norm(eyes - truth["eyes"], axis=1).max() < 0.08 * apart
+    assert float(row["eye_distance"]) == pytest.approx(apart, rel=0.1)
+
+
 def test_records_of_a_simulation_without_truth_have_none(tmp_path):
   parameters = Parameters(scale=0.001, frames="key", databases=("casme2",))
   simulate(tmp_path / "root", dataclasses.replace(parameters, still=True), workers=1)
   for path in (tmp_path / "root/truth/casme2").iterdir():
     path.unlink()
-  build(tmp_path / "root", tmp_path / "out", size=SIZE)
+  build(tmp_path / "root", tmp_path / "out", size=SIZE, faces="find")
   assert not list(tmp_path.glob("out/*/*/truth.npz"))

@@ -36,7 +36,10 @@ def tiny(tmp_path_factory) -> Path:
 def test_same_bytes_whatever_the_number_of_processes(tiny, tmp_path):
   simulate(tmp_path / "again", TINY, workers=1)
   assert _files(tmp_path / "again") == _files(tiny)
-  assert json.loads((tiny / "SIMULATED.json").read_text())["scale"] == TINY.scale
+  mark = (tiny / "SIMULATED.json").read_text()
+  assert json.loads(mark)["scale"] == TINY.scale
+  for key in TINY.databases:  # Each keeps the word when it is moved.
+    assert (tiny / LAYOUTS[key].folders[0] / "SIMULATED.json").read_text() == mark
 
 
 def test_simulations_without_the_newer_fields_are_known(tiny):

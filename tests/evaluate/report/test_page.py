@@ -1,154 +1,283 @@
-import base64
+"""The page as a browser reads it: its tags, texts, colours and what it may load."""
+
+import itertools
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from infusenet_jax.clips.images import flow_colours, frame_uri, heat_colours
+from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import Predictions
-from infusenet_jax.evaluate.report.clips import Sample
+from infusenet_jax.evaluate.report import page as report
+from infusenet_jax.evaluate.report.clips import Sample, mistakes
 from infusenet_jax.evaluate.report.figures import Curve
 from infusenet_jax.evaluate.report.page import read_curve, write_report
 from infusenet_jax.evaluate.scores import cd6me_tables
+from infusenet_jax.evaluate.tables import fold_rows, rows
 from infusenet_jax.runtime.errors import UserError
 
-EVIL = "<script>alert(1)</script>"
+EVIL = "<script>alert(1)</script>\"'{{ 7 * 7 }}$\\frac{$"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-TITLES = ("h1", "h2", "h3", "caption")
+SECTIONS = [
+  "Scores",
+  "AU table",
+  "Database table",
+  "Fold by fold",
+  "Learning curves",
+  "Sample clips",
+  "Worst mistakes",
+  "Config and versions",
+]
 VOID = {"meta", "img", "br"}
 
 
 class Page(HTMLParser):
-  """Checks that tags nest and keeps the tags, the attributes and the texts."""
+  """Checks that tags nest; keeps tags, (tag, attribute, value) and texts.
+
+  texts: (tag, text) by section, those before the first under "".
+  """
 
   def __init__(self, text):
     super().__init__()
-    self.open, self.tags, self.attributes, self.texts = [], [], [], []
+    self.open, self.tags, self.attributes = [], [], []
+    self.texts, self.section = {"": []}, ""
     self.feed(text)
     self.close()
     assert self.open == []
 
   def handle_starttag(self, tag, attrs):
-    self.tags.append(tag)
-    self.attributes += attrs
+    self.handle_startendtag(tag, attrs)
     if tag not in VOID:
       self.open.append(tag)
 
   def handle_startendtag(self, tag, attrs):
     self.tags.append(tag)
-    self.attributes += attrs
+    self.attributes += [(tag, name, value) for name, value in attrs]
 
   def handle_endtag(self, tag):
     assert self.open.pop() == tag
 
   def handle_data(self, data):
-    self.texts.append((self.open[-1] if self.open else "", data))
+    tag = self.open[-1] if self.open else ""
+    if tag == "h2":
+      self.section = data.removesuffix(" (simulated data)")
+    if data.strip():
+      self.texts.setdefault(self.section, []).append((tag, data.strip()))
 
-  def all_of(self, tag):
-    return [text for name, text in self.texts if name == tag]
+  def all_of(self, tag, section=None):
+    """The texts in a tag, of the whole page or of one section."""
+    every = itertools.chain(*self.texts.values())
+    texts = every if section is None else self.texts[section]
+    return [text for name, text in texts if name == tag]
+
+  def values(self, attribute, *tags):
+    """All values of an attribute, of all tags or of some."""
+    return [
+      value
+      for tag, name, value in self.attributes
+      if name == attribute and (not tags or tag in tags)
+    ]
 
 
-def write_page(path, *, simulated=True, seeds=(45, 46), text=EVIL, perfect=False):
+def make_predictions(seeds, text, perfect=False):
   labels = (np.random.default_rng(0).random((20, 12)) < 0.3).astype(np.uint8)
-  database = np.repeat(["casme2", "samm"], 10)
-  clip = np.array([f"{text}{i}" for i in range(20)])
-  count = len(seeds)
+  database, count = np.repeat(["casme2", "samm"], 10), len(seeds)
   noise = np.random.default_rng(0).normal(size=(20 * count, 12)) * (not perfect)
   labels = np.tile(labels, (count, 1))
-  predictions = Predictions(
+  return Predictions(
     database=np.tile(database, count),
     subject=np.array([text] * 20 * count),
-    clip=np.tile(clip, count),
+    clip=np.tile([f"{text}{i}" for i in range(20)], count),
     fold=np.tile(database, count),
     seed=np.repeat(seeds, 20),
     logits=noise + labels - 0.5,
     labels=labels,
   )
+
+
+def write_page(
+  path, *, simulated=True, seeds=(45, 46), text=EVIL, perfect=False, bare=False, folds=3
+):
+  """A page of two databases; a bare one has predictions alone."""
+  predictions = make_predictions(seeds, text, perfect)
   frame = np.full((32, 32, 3), 120, np.uint8)
   flow = np.random.default_rng(0).normal(size=(32, 32, 3)).astype(np.float32)
   maps = {name: np.eye(7, dtype=np.float32) for name in ("gate 1", f"saliency {text}")}
+  samples = [
+    Sample("casme2", text, f"{text}0", frame, frame, flow, maps),
+    Sample("samm", text, "not predicted", frame, frame, np.zeros_like(flow)),
+  ]
+  names = ["casme2", f"samm/{text}", *(f"samm/{i}" for i in range(folds - 2))]
+  curves = [Curve(seed, fold, [1, 2], [0.9, 0.2]) for seed in seeds for fold in names]
   write_report(
     path,
-    title=f"InfuseNet {text}",
-    simulated=simulated,
+    About(f"InfuseNet {text}", simulated, {"name": text, "epochs": 2}, {text: text}),
     tables=cd6me_tables(predictions, resamples=20),
     predictions=predictions,
-    curves=[
-      Curve(seed, fold, [1, 2], [0.9, 0.2])
-      for seed in seeds
-      for fold in ("casme2", f"samm/{text}", "unheard-of")
-    ],
-    samples=[
-      Sample("casme2", text, clip[0], frame, frame, flow, maps),
-      Sample("samm", text, "not predicted", frame, frame, np.zeros_like(flow)),
-    ],
-    config={"name": text, "epochs": 2},
-    versions={text: text},
+    curves=[] if bare else curves,
+    samples=[] if bare else samples,
   )
   return Page(path.read_text(encoding="utf-8"))
 
 
-def test_the_page_escapes_all_data_and_loads_nothing(tmp_path):
-  page = write_page(tmp_path / "report.html")
-  assert "script" not in page.tags
-  assert sum(EVIL in data for _, data in page.texts) > 30
-  for name, value in page.attributes:
-    if name in ("src", "href"):
-      assert value.startswith("data:image/")
-    assert not name.startswith("on")
-  assert "http://" not in (text := (tmp_path / "report.html").read_text())
-  assert "https://" not in text and "url(" not in text and "@import" not in text
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+  return tmp_path_factory.mktemp("page") / "report.html"
 
 
-def test_the_page_holds_every_part(tmp_path):
-  page = write_page(tmp_path / "report.html")
-  names = [title.removesuffix(" (simulated data)") for title in page.all_of("h2")]
-  assert names == [
-    "Scores",
-    "AU table",
-    "Database table",
-    "Fold by fold",
-    "Learning curves",
-    "Sample clips",
-    "Worst mistakes",
-    "Config and versions",
-  ]
+@pytest.fixture(scope="module")
+def page(path):
+  return write_page(path)
+
+
+def test_hostile_names_are_text_in_every_section_that_shows_them(page):
+  shown = {
+    name: sum(EVIL in text for _, text in texts) for name, texts in page.texts.items()
+  }
+  assert shown == dict.fromkeys(page.texts, 0) | {
+    "": 2,  # <title> and <h1>.
+    "Learning curves": 1,  # A panel.
+    "Sample clips": 2 + 1,  # Two clips and a map.
+    "Worst mistakes": 20 * 2,  # Subject and clip.
+    "Config and versions": 2,  # A version's name and value.
+  }
+  config = "".join(page.all_of("pre"))
+  assert "<script>alert(1)</script>" in config and '"epochs": 2' in config
+  assert any(EVIL in value for value in page.values("alt"))
+  assert any(EVIL in value for value in page.values("aria-label"))
+
+
+def test_the_page_runs_nothing_and_loads_nothing(page, path):
+  policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+  assert page.values("http-equiv") == ["Content-Security-Policy"]
+  assert page.values("content")[0] == policy
+  assert not {"script", "link", "iframe", "use", "image", "object"} & set(page.tags)
+  assert all(value.startswith("data:image/") for value in page.values("src"))
+  names = {name for _, name, _ in page.attributes}
+  assert not [name for name in names if name.startswith("on") or "href" in name]
+  text = path.read_text()
+  assert not [x for x in ("http://", "https://", "url(", "@import") if x in text]
+
+
+def test_the_page_holds_every_part(page):
+  assert list(page.texts) == ["", *SECTIONS]
+  assert page.tags.count("section") == len(SECTIONS)
   assert page.tags.count("img") == 3 + 2 + 3
   assert page.tags.count("svg") == 2 + 3
-  assert page.tags.count("polyline") == 6
-  assert any('"epochs": 2' in text for text in page.all_of("pre"))
+  assert "seed 46" in page.all_of("span", "Learning curves")
+  verdicts = page.all_of("span", "Worst mistakes")
+  assert len(verdicts) == 20
+  assert all(re.fullmatch(r"AU\d+ (missed|false alarm)", v) for v in verdicts)
+  assert any(v.endswith("found") for v in page.all_of("span", "Sample clips"))
 
 
-def test_simulated_data_are_in_every_title(tmp_path):
-  page = write_page(tmp_path / "report.html")
-  titles = [page.all_of("title")[0]]  # Those after it are tooltips of figures.
-  titles += [text for tag in TITLES for text in page.all_of(tag)]
+def test_tables_show_the_scores(page, tmp_path):
+  tables = cd6me_tables(make_predictions((45, 46), EVIL), resamples=20)
+  for name, table in (("AU table", "au"), ("Database table", "database")):
+    cells = [cell for _, kinds in rows(tables, table) for cell in kinds.values()]
+    assert page.all_of("b", name) == [f"{cell.mean:.1f}" for cell in cells]
+    found = page.all_of("td", name)
+    assert found[::3] == [f"{cell.std:.1f}" for cell in cells]
+    assert found[1::3] == [f"{cell.low:.1f} to {cell.high:.1f}" for cell in cells]
+    assert found[2::3] == [f"{cell.always:.1f}" for cell in cells]
+  folds = [
+    f"{value:.1f}"
+    for kind in ("binary", "macro")
+    for _, values in fold_rows(tables, kind)
+    for value in values
+  ]
+  assert page.all_of("td", "Fold by fold") == folds
+  assert page.values("style", "td") == [f"--f1:{value}" for value in folds]
+  run = make_predictions((45,), EVIL)
+  counts = [*run.labels[:10].sum(0), *run.labels[10:].sum(0)]
+  assert page.all_of("small", "Fold by fold") == [str(count) for count in counts] * 2
+  average = rows(tables, "database")[-1][1]["binary"]
+  first = page.all_of("p", "Scores")[:4]
+  assert first[:2] == ["binary F1, database average", f"{average.mean:.1f}"]
+  assert first[2:] == [
+    f"95 % interval {average.low:.1f} to {average.high:.1f}",
+    f"always positive {average.always:.1f}",
+  ]
+  assert "± runs" in page.all_of("th", "AU table")
+  one = write_page(tmp_path / "one.html", seeds=(45,), bare=True)
+  assert "± runs" not in one.all_of("th", "AU table")
+
+
+def test_mistakes_are_those_of_all_runs_together(page):
+  runs = make_predictions((45, 46), EVIL)
+  logits = (runs.logits[:20] + runs.logits[20:]) / 2
+  _, expected = mistakes(runs[:20], logits)
+  texts = page.all_of("td", "Worst mistakes")
+  assert texts[3::5] == [f"{mistake.probability:.1f}" for mistake in expected]
+
+
+def test_simulated_data_are_in_every_title(page):
+  titles = page.all_of("title", "") + page.all_of("caption") + page.all_of("h3")
+  titles += [text for tag in ("h1", "h2") for text in page.all_of(tag)]
   titles += [text for text in page.all_of("figcaption") if "F1" in text]
-  titles += [value for name, value in page.attributes if name == "aria-label"]
-  assert len(titles) == 1 + 1 + 8 + 2 + 2 + 2 + 5
-  assert all(title.strip().endswith("(simulated data)") for title in titles)
+  titles += page.values("aria-label")
+  assert len(titles) == 1 + 2 + 2 + 1 + len(SECTIONS) + 2 + 5
+  assert all(title.endswith("(simulated data)") for title in titles)
   assert "CASME II (simulated data)" in page.all_of("text")
-  assert "simulated data" in page.all_of("p")[0]
+  assert page.all_of("p")[0] == "simulated data"
 
 
 def test_licensed_data_are_named(tmp_path):
   page = write_page(tmp_path / "report.html", simulated=False)
-  assert page.all_of("title")[0] == f"InfuseNet {EVIL} (CASME II, SAMM)"
-  assert not any("simulated" in text for _, text in page.texts)
+  assert (
+    page.all_of("title")[0] == f"InfuseNet {EVIL} (CASME II, SAMM: 2 of 6 databases)"
+  )
+  assert not any(
+    "simulated" in text for texts in page.texts.values() for _, text in texts
+  )
+  assert not any("simulated" in value for value in page.values("aria-label"))
 
 
-def test_fewer_databases_are_not_called_cd6me(tmp_path):
-  page = write_page(tmp_path / "report.html")
+def test_colours_are_the_pages_in_light_and_dark(page, path):
+  """Figures name no colour of their own, and every name has a value in both schemes."""
+  text = path.read_text()
+  light, dark, *_ = re.findall(r":root \{(.*?)\}", text, re.DOTALL)
+  light, dark = (set(re.findall(r"(--\w+):", block)) for block in (light, dark))
+  figures = " ".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+  used = set(re.findall(r"var\((--\w+)\)", text)) - {"--f1"}  # Each cell has its own.
+  assert {"--ink", "--muted", "--line", "--bar", "--run1"} <= used <= light
+  own = {"--heat"} | {f"--run{i}" for i in range(8)}  # Readable on both.
+  assert light - dark == own and not dark - light
+  colours = re.findall(r"(?:fill|stroke): ([^;\"]+)", figures)
+  assert colours and all(c == "none" or c.startswith("var(--") for c in colours)
+  assert "rect" not in page.tags  # No background.
+
+
+def test_figures_are_text_without_ids_and_the_same_again(page, path, tmp_path):
+  assert {"AU1", "Average", "100", "epoch 2"} <= set(page.all_of("text"))
+  assert not page.values("id", "svg", "g", "path", "text")
+  write_page(tmp_path / "again.html")
+  assert (tmp_path / "again.html").read_bytes() == path.read_bytes()
+
+
+def test_fewer_databases_are_not_called_cd6me(page):
   words = "2 of the 6 databases: not comparable with CD6ME results"
-  assert words in page.all_of("p")
+  assert words in page.all_of("p", "")
 
 
-def test_a_run_without_mistakes_has_none(tmp_path):
-  page = write_page(tmp_path / "report.html", perfect=True)
-  assert "None." in page.all_of("p")
+def test_predictions_alone_make_a_page(tmp_path):
+  page = write_page(tmp_path / "report.html", perfect=True, bare=True)
+  absent = ("Learning curves", "Sample clips")
+  assert list(page.texts) == ["", *(name for name in SECTIONS if name not in absent)]
+  assert page.all_of("p", "Worst mistakes") == ["None."]
+
+
+def test_many_folds_share_a_panel_per_database(tmp_path):
+  page = write_page(tmp_path / "report.html", folds=14)
+  assert page.tags.count("svg") == 2 + 2
+  labels = page.values("aria-label")[2:]
+  assert labels == [f"loss of fold {x} (simulated data)" for x in ("CASME II", "SAMM")]
+  assert not page.all_of("span", "Learning curves")
 
 
 def test_reads_a_curve(tmp_path):
@@ -166,37 +295,21 @@ def test_a_bad_curve_is_named(tmp_path, text):
     read_curve(tmp_path / "absent.csv", 45, "samm")
 
 
-def test_flow_has_a_colour_per_direction_and_none_at_rest():
-  flow = np.zeros((2, 2, 2))
-  assert (flow_colours(flow) == 255).all()
-  flow[0] = [[3, 0], [-3, 0]]
-  still = flow_colours(flow)[1]
-  (red, cyan) = flow_colours(flow)[0].astype(int)
-  assert (still == 255).all()
-  assert red[0] > red[2] and cyan[2] > cyan[0]
+def test_templates_are_packed_with_the_package():
+  """What setup.cfg names is what is there: a template left out breaks only wheels."""
+  root = Path(report.__file__).parents[3]
+  named = re.search(
+    r"^infusenet_jax.evaluate.report = (.*)$", (root / "setup.cfg").read_text(), re.M
+  )
+  folder = Path(report.__file__).parent
+  packed = {path for pattern in named[1].split(", ") for path in folder.glob(pattern)}
+  assert packed == {path for path in folder.rglob("templates/*") if path.is_file()}
 
 
-def test_heat_is_brightest_where_the_map_is_largest():
-  values = np.zeros((4, 4), np.float32)
-  values[0, 0] = 0.2
-  heat = heat_colours(values, np.full((16, 16, 3), 60, np.uint8)).astype(int).sum(-1)
-  assert heat.shape == (16, 16)
-  assert heat[0, 0] == heat.max() > 2 * heat[8, 8] and heat[8, 8] == heat.min()
-  blank = heat_colours(0 * values, np.zeros((16, 16, 3), np.uint8))
-  assert blank.max() < 20
-
-
-def test_frames_keep_their_colours():
-  frame = np.zeros((16, 16, 3), np.uint8)
-  frame[..., 0] = 200
-  data = np.frombuffer(base64.b64decode(frame_uri(frame).split(",")[1]), np.uint8)
-  decoded = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-  assert abs(int(decoded[8, 8, 0]) - 200) < 8 and decoded[8, 8, 2] < 8
-
-
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_chromium_opens_the_page_without_an_error(tmp_path):
-  write_page(tmp_path / "report.html")
+@pytest.mark.parametrize(("scheme", "light"), [(1, True), (0, False)])
+def test_chromium_opens_the_page_without_an_error(page, path, tmp_path, scheme, light):
   flags = [
     "--headless",
     "--no-sandbox",
@@ -208,15 +321,12 @@ def test_chromium_opens_the_page_without_an_error(tmp_path):
     "--disable-sync",
     "--enable-logging=stderr",
     "--window-size=1280,2400",
+    f"--blink-settings=preferredColorScheme={scheme}",
+    f"--user-data-dir={tmp_path / 'profile'}",
+    f"--screenshot={tmp_path / 'page.png'}",
   ]
   done = subprocess.run(
-    [
-      CHROMIUM,
-      *flags,
-      f"--user-data-dir={tmp_path / 'profile'}",
-      f"--screenshot={tmp_path / 'page.png'}",
-      (tmp_path / "report.html").as_uri(),
-    ],
+    [CHROMIUM, *flags, path.as_uri()],
     capture_output=True,
     text=True,
     timeout=120,
@@ -227,3 +337,4 @@ def test_chromium_opens_the_page_without_an_error(tmp_path):
   picture = cv2.imread(str(tmp_path / "page.png"))
   assert picture.shape == (2400, 1280, 3)
   assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
+  assert (picture.mean() > 200) if light else (picture.mean() < 80)

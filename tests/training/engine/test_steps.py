@@ -20,6 +20,7 @@ from infusenet_jax.training.engine.network import (
   initial_state,
 )
 from infusenet_jax.training.engine.steps import masked_bce, split_model
+from tests.training.conftest import compiled_network
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,7 +41,7 @@ def random_batch(config, seed: int = 0, folds: int = 1) -> dict[str, np.ndarray]
 def network_and_state(tiny_config):
   tiny_config.train.update({"schedule": "constant", "mirror": False})
   mesh = device_mesh(tiny_config.train.batch_size)
-  network = build_network(tiny_config, mesh)
+  network = compiled_network(tiny_config, mesh)
   return network, network.stack.fill(initial_state(tiny_config, network, 0))
 
 
@@ -82,6 +83,32 @@ def test_a_fold_without_clips_sits_the_step_out(tiny_config, network_and_state):
   before = jax.tree.map(np.asarray, state)
   state = network.train_step(state, batch | {"weights": 0 * batch["weights"]})
   jax.tree.map(np.testing.assert_array_equal, before, state)
+
+
+def test_running_means_move_a_tenth_towards_the_batch_and_evaluation_uses_them(
+  tiny_config, network_and_state
+):
+  network, states = network_and_state
+  batch = random_batch(tiny_config)
+  before = network.stack.pick(states, 0)
+  model = nnx.merge(network.graph, *jax.tree.map(jnp.copy, before.weights))
+  features = model.flow_stem.conv1(batch["flow"][0].astype(np.float32))
+  expected = 0.9 * model.flow_stem.bn1.mean[...] + 0.1 * features.mean((0, 1, 2))
+  states = network.train_step(states, batch)
+  after = network.stack.pick(states, 0)
+  found = nnx.merge(network.graph, *after.weights).flow_stem.bn1.mean[...]
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+  rotations = network.rotate(after.weights)
+  clips = {name: x[0] for name, x in batch.items()}
+  others = {name: np.concatenate([x[:1], x[:0:-1]]) for name, x in clips.items()}
+  others["flow"][1:] = 0
+  logits, again = (
+    np.asarray(network.eval_step(after.weights, rotations, x)) for x in (clips, others)
+  )
+  # A clip's logits do not depend on what else is in its batch.
+  np.testing.assert_allclose(again[:, 0], logits[:, 0], rtol=1e-4, atol=1e-5)
+  assert np.abs(again[:, 1] - logits[:, 1]).max() > 1e-3
 
 
 def test_clips_at_weight_zero_add_nothing_to_the_loss():

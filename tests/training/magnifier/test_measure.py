@@ -60,7 +60,8 @@ def test_artefact_gain_falls_when_the_first_layer_ignores_the_mean():
 def test_the_study_compares_magnifiers_in_one_table():
   magnifiers = {"ours": eulerian_magnifier(0), "peer": eulerian_magnifier(1)}
   scenes = list(make_scenes([_picture(0), _picture(1)], light=0.5))
-  lines, shown = study(scenes, magnifiers)
+  table, shown = study(scenes, magnifiers)
+  lines = table.splitlines()
   assert [line.split("|")[1].strip() for line in lines[2:]] == [
     "second frame as it is",
     "ours",

