@@ -10,9 +10,10 @@ The name is one of
     decoded onset;
   magnified_branch, flow_branch: one of InfuseNet's branches alone;
   concatenated: InfuseNet's branches side by side, without infusion.
-After it stands the config that it is compared in, cd6me (default) or quickstart. The
-small networks and resnet18 were published with 1e-4; `--config.train.learning_rate`
-gives another try.
+After it stands the config that it is compared in, cd6me (default) or quickstart.
+
+Here all have the same epochs, rate and input size, whatever each was published with:
+configs/published.py trains them as their published rows were trained.
 """
 
 from ml_collections import ConfigDict

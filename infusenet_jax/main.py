@@ -27,7 +27,7 @@ from infusenet_jax.runtime.devices import (
 )
 from infusenet_jax.runtime.errors import REQUEUE, UserError, exit_with_one_line
 from infusenet_jax.runtime.preemption import obey_sigterm
-from infusenet_jax.training import study
+from infusenet_jax.training import study, svm
 from infusenet_jax.training.magnifier.pretrain import pretrain
 from infusenet_jax.training.run import train_and_evaluate
 
@@ -51,7 +51,12 @@ def _train(config: ConfigDict, workdir: str | Path) -> str | None:
 
 
 # What runs a config, by its field `task`; it returns what is to be printed.
-TASKS = {"cd6me": _train, "magnifier": pretrain, "study": study.run}
+TASKS = {
+  "cd6me": _train,
+  "magnifier": pretrain,
+  "study": study.run,
+  "svm": svm.run,
+}
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -2,13 +2,14 @@
 
 import io
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from infusenet_jax.clips.labels import AUS
+from infusenet_jax.clips.labels import AUS, CLIPS
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import (
@@ -49,20 +50,37 @@ class Results:
     workdir: where all of it is written.
     predictions: of every fold and seed.
     tables: of the predictions.
+    published: averages of another's run of this network, in %, by table and kind of
+      F1; None where there are none.
   """
 
   about: About
   workdir: Path
   predictions: Predictions
   tables: Tables
+  published: Mapping[str, Mapping[str, float]] | None = None
 
   def text(self) -> str:
     """The tables for a terminal, and where the rest lies."""
     return (
       f"{format_tables(self.tables, self.about)}\n"
+      f"{self.beside_published()}"
       f"Written to {self.workdir}: report.html, results.json, results.md,\n"
       "au_table.csv, database_table.csv, predictions.csv\n"
     )
+
+  def beside_published(self) -> str:
+    """The averages beside those published; "" unless the clips are those published."""
+    whole = self.tables.clips == tuple(CLIPS.values()) and self.tables.cross_database
+    if not self.published or self.predictions.simulated or not whole:
+      return ""
+    lines = ["Averages, F1 in percent:           here  published"]
+    for table, kinds in self.published.items():
+      for kind, published in kinds.items():
+        here = 100 * getattr(self.tables, table)[kind].mean[-1]
+        name = f"{table} table, {kind} F1"
+        lines.append(f"  {name:30s}{here:7.1f}{published:11.1f}")
+    return "\n".join(lines) + "\n\n"
 
 
 def read_results(config: ConfigDict, workdir: Path) -> Results:
@@ -75,7 +93,8 @@ def read_results(config: ConfigDict, workdir: Path) -> Results:
     config=config,
     versions=versions(),
   )
-  return Results(about, workdir, predictions, cd6me_tables(predictions))
+  tables = cd6me_tables(predictions)
+  return Results(about, workdir, predictions, tables, config.get("published"))
 
 
 def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
@@ -92,6 +111,7 @@ def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
     curves=[
       read_curve(fold_folder(workdir, seed, fold) / LOSSES, seed, fold)
       for seed, fold in runs
+      if (fold_folder(workdir, seed, fold) / LOSSES).exists()  # Some train no epochs.
     ],
     samples=read_samples(config, workdir, clips),
   )

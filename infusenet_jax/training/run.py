@@ -135,7 +135,7 @@ def say_time_needed(config: ConfigDict, network: Network, workdir: Path) -> None
     for fold in fold_names(config) or counts
     if fold in counts and not (fold_folder(workdir, seed, fold) / PREDICTIONS).exists()
   )
-  if config.protocol != "cd6me" or not steps:
+  if config.protocol != "cd6me" or not steps * config.train.epochs:
     return
   seconds, side_by_side = seconds_per_step(config, network), network.mesh.shape["fold"]
   _log.info(

@@ -116,7 +116,7 @@ def _real(shapes: dict) -> dict:
 
 
 def torch_steps(network: SmallNetwork, count: int, nudge: float = 0.0) -> list[dict]:
-  """PyTorch's state after each of `count` steps."""
+  """PyTorch's state after the first and the last of `count` steps."""
   start = {
     name: x * (1 + nudge * np.sign(procedural(name, x.shape, 9)))
     for name, x in network.start.items()
@@ -131,12 +131,13 @@ def torch_steps(network: SmallNetwork, count: int, nudge: float = 0.0) -> list[d
     optimizer.zero_grad()
     network.torch_loss(inputs, torch.from_numpy(labels.astype(float))).backward()
     optimizer.step()
-    states.append(network.torch_state())
+    if step in (0, count - 1):
+      states.append(network.torch_state())
   return states
 
 
 def our_steps(network: SmallNetwork, count: int) -> list[dict]:
-  """Our state after each of `count` steps, as the train step of a run makes them."""
+  """Our state after the first and the last step, as a run's train step makes them."""
 
   def loss(model, batch):
     frames = [batch[name] for name in ("onset", "apex", "window_apex") if name in batch]
@@ -159,8 +160,9 @@ def our_steps(network: SmallNetwork, count: int) -> list[dict]:
       batch = {n: jnp.asarray(x)[None] for n, x in zip(names, inputs, strict=False)}
       batch |= {"labels": jnp.asarray(labels, float)[None]}
       states = train_step(states, batch | {"weights": jnp.ones((1, BATCH))})
-      one = jax.tree.map(lambda x: x[0], states)
-      found.append(network.our_state(nnx.merge(graph, *one.weights)))
+      if step in (0, count - 1):
+        one = jax.tree.map(lambda x: x[0], states)
+        found.append(network.our_state(nnx.merge(graph, *one.weights)))
     assert int(one.step) == count and int(one.failed_step) < 0
   return found
 

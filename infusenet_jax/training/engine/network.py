@@ -100,12 +100,13 @@ def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState
   """
   fields = config.model
   model = nnx.merge(network.graph, *network.draw(jax.random.key(seed)))
-  if fields.resnet_weights:
-    weights.load_resnet(model, fields.resnet_weights)
-  if sees_frames(config) and fields.magnifier_weights:
-    weights.load_magnifier(model.magnifier, fields.magnifier_weights)
   if fields.weights:
     weights.load_infusenet(model, fields.weights)
+  else:
+    if fields.resnet_weights:
+      weights.load_resnet(model, fields.resnet_weights)
+    if sees_frames(config) and fields.magnifier_weights:
+      weights.load_magnifier(model.magnifier, fields.magnifier_weights)
   _, *drawn = steps.split_model(model, config.train.magnifier)
   return steps.new_state(tuple(drawn), network.optimizer, network.mesh)
 

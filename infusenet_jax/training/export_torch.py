@@ -1,0 +1,110 @@
+"""Writes a trained fold as a checkpoint for PyTorch, by the authors' names.
+
+    python -m infusenet_jax.training.export_torch --workdir RUN --fold casme2 OUT.pth
+
+OUT may end in .pth (needs torch), .safetensors or .npz. The authors' code loads an
+InfuseNet of the published form with `load_state_dict(state, strict=False)`: what their
+network holds twice, or never runs, is not written. A ResNet-18 on flow gets
+torchvision's names.
+"""
+
+import argparse
+import contextlib
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from infusenet_jax.models import weights
+from infusenet_jax.runtime.checkpoint import Checkpoints
+from infusenet_jax.runtime.devices import device_mesh
+from infusenet_jax.runtime.errors import UserError, exit_with_one_line
+from infusenet_jax.runtime.files import read_json
+from infusenet_jax.runtime.workdir import CONFIG, fold_folder
+from infusenet_jax.training.engine import steps
+from infusenet_jax.training.engine.experiment import CHECKPOINTS
+from infusenet_jax.training.engine.network import build_network
+
+# What the authors' network is, in fields of config.model.
+AUTHORS = {
+  "infusion": "published",
+  "gate": "batch",
+  "infused": 5,
+  "magnified": "latents",
+  "window_apex": True,
+  "amp": 10.0,
+}
+
+
+def trained_state(workdir: Path, seed: int, fold: str) -> dict[str, np.ndarray]:
+  """The weights of a trained fold by PyTorch's names and in its layout.
+
+  Raises:
+    UserError: no run or no checkpoint is there, or PyTorch's side has no such network.
+  """
+  config = ConfigDict(read_json(workdir / CONFIG, "name the workdir of a run"))
+  _check_counterpart(workdir / CONFIG, config)
+  folder = fold_folder(workdir, seed, fold) / CHECKPOINTS
+  if not folder.is_dir():
+    raise UserError(
+      f"{folder}: no checkpoints of that fold and seed; --fold and --seed name one "
+      "that the run has trained"
+    )
+  network = build_network(config, device_mesh(config.train.batch_size, 1, 1))
+  drawn = network.draw(jax.random.key(0))
+  like = steps.new_state(drawn, network.optimizer, network.mesh)
+  with contextlib.closing(
+    Checkpoints(folder, whose={"fold": fold, "seed": seed})
+  ) as checkpoints:
+    state = checkpoints.restore(like)
+  if state is None:
+    raise UserError(f"{folder}: holds no checkpoint; train the run again")
+  return weights.to_torch(nnx.merge(network.graph, *state.weights))
+
+
+def _check_counterpart(path: Path, config: ConfigDict) -> None:
+  model = config.model
+  if model.name in ("resnet18", "flow_branch"):
+    return
+  if model.name != "infusenet":
+    raise UserError(
+      f"{path}: config.model.name is {model.name!r}; expected infusenet, resnet18 or "
+      "flow_branch, whose names PyTorch's files have"
+    )
+  for field, expected in AUTHORS.items():
+    if model[field] != expected:
+      raise UserError(
+        f"{path}: config.model.{field} is {model[field]!r}, which the authors' network "
+        f"cannot compute; expected {expected!r}, as in configs/published.py:infusenet"
+      )
+
+
+def main() -> None:
+  """The command; `python -m infusenet_jax.training.export_torch --help` explains it."""
+  parser = argparse.ArgumentParser(
+    prog="python -m infusenet_jax.training.export_torch",
+    description="Writes a trained fold as a checkpoint for PyTorch.",
+  )
+  parser.add_argument("--workdir", type=Path, required=True, help="of the run")
+  parser.add_argument("--fold", required=True, help="the database left out")
+  parser.add_argument("--seed", type=int, default=45, help="of the fold (default 45)")
+  parser.add_argument("target", type=Path, metavar="OUT")
+  arguments = parser.parse_args()
+  target = arguments.target
+  if target.suffix not in weights.SUFFIXES:
+    raise UserError(
+      f"{target}: expected a file name that ends in {' or '.join(weights.SUFFIXES)}"
+    )
+  state = trained_state(arguments.workdir, arguments.seed, arguments.fold)
+  try:
+    weights.write(target, state)
+  except OSError as error:
+    raise UserError(f"{target}: cannot be written ({error.strerror})") from error
+  values = sum(tensor.size for tensor in state.values())
+  print(f"{target}: {len(state)} tensors, {values:,} values; load with strict=False")
+
+
+if __name__ == "__main__":
+  exit_with_one_line(main)
