@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infusenet_jax.clips.records import count_clips, load_clips, min_max
+from infusenet_jax.clips.records import (
+  count_clips,
+  load_clips,
+  min_max,
+  prepared_databases,
+)
 from infusenet_jax.runtime.errors import Preempted, UserError
 from infusenet_jax.training.engine.inputs import epoch_batches, sequential_batches
 
@@ -66,6 +71,14 @@ def test_sigterm_while_records_are_read_is_not_taken_for_damage(tmp_path, monkey
   monkeypatch.setattr("tensorflow_datasets.builder_from_directory", told)
   with pytest.raises(Preempted, match="saved"):
     load_clips(tmp_path, 32)
+
+
+def test_the_six_come_first_and_half_made_records_are_none(tmp_path):
+  for name in ("zoo", "samm", "lab", "casme", ".building-mmew", "No Name", "casmeii"):
+    info = tmp_path / name / "1.0.0/dataset_info.json"
+    info.parent.mkdir(parents=True)
+    info.write_text("{}")
+  assert list(prepared_databases(tmp_path)) == ["casme", "samm", "lab", "zoo"]
 
 
 @pytest.mark.parametrize("make", [lambda p: p / "absent", lambda p: p])
