@@ -92,7 +92,7 @@ class FaceDetector:
     picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     for found in self._searches(picture):
       faces = [self._mtcnn.refine(picture, landmarks) for landmarks in found]
-      if faces := [face for face in faces if face.confidence >= CONFIDENT]:
+      if faces := [face for face in faces if face and face.confidence >= CONFIDENT]:
         return _distinct(faces)
     return []
 
