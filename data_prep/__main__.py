@@ -109,6 +109,26 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     metavar="ONNX",
     help="YuNet model file for OpenCV's FaceDetectorYN (default: MTCNN)",
   )
+  parser.add_argument(
+    "--flow",
+    choices=("infusenet", "tvl1"),
+    default="infusenet",
+    help="tvl1: as most papers measure it, with scikit-image (default: infusenet)",
+  )
+  parser.add_argument(
+    "--strain",
+    choices=("textbook", "benchmark"),
+    default="textbook",
+    help="benchmark: as the CD6ME benchmark computes it, axes swapped and zeros around"
+    " (default: textbook)",
+  )
+  parser.add_argument(
+    "--flow-arrays",
+    type=Path,
+    metavar="DIR",
+    help="take flow and strain from the benchmark's *_uv_frames_secrets_of_OF.npy below"
+    " DIR; the databases need no frames then, for networks that see flow alone",
+  )
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
@@ -140,7 +160,15 @@ def _build(args: argparse.Namespace) -> int:
   from infusenet_jax.runtime.devices import keep_compiled
   from infusenet_jax.runtime.text import print_lines
 
-  options = Options(args.size, args.cropped, args.faces, args.face_model)
+  options = Options(
+    size=args.size,
+    cropped=args.cropped,
+    faces=args.faces,
+    face_model=args.face_model,
+    flow=args.flow,
+    strain=args.strain,
+    flow_arrays=args.flow_arrays,
+  )
   opened = _sources(args)
   print_lines(opened.notes)
   keep_compiled()
@@ -156,7 +184,8 @@ def _sources(args: argparse.Namespace):
       raise UserError("--own names its databases itself: no --databases, no --workbook")
     return open_file(args.own, args.cropped)
   workbooks = parse_workbooks(args.workbook, tuple(DATABASES))
-  return open_root(args.root, args.databases, args.cropped, workbooks)
+  needs_frames = getattr(args, "flow_arrays", None) is None
+  return open_root(args.root, args.databases, args.cropped, workbooks, needs_frames)
 
 
 def _inspect(args: argparse.Namespace) -> int:

@@ -6,26 +6,28 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from data_prep.alignments import AlignmentTable
 from data_prep.crops import Crops, stream_crops
+from data_prep.databases.annotations.clips import Clip
 from data_prep.databases.database import Database
+from data_prep.databases.layouts import LAYOUTS
+from data_prep.flow_arrays import FlowArray, open_flow_array
+from data_prep.flows import FLOW_BATCH, ArrayFlow, MeasuredFlow, make_measure
 from data_prep.outcomes import Outcome
 from data_prep.output import check_space, digest, find_finished, unfinished
 from data_prep.records import RecordWriter
 from data_prep.simulator.truth import TruthWriter
 from data_prep.sources import Source, describe
 from infusenet_jax.clips.faces import FaceDetector
-from infusenet_jax.clips.flow import optical_flow, optical_strain
-from infusenet_jax.clips.schema import VERSION
+from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.schema import FRAMES, VERSION
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
-FLOW_BATCH = 16  # One shape, so that the flow is compiled once.
 RECIPE = 4  # Counts changes to what the same source puts into a record.
 # Fields of an outcome that the records' metadata keep.
 KEPT = (
@@ -41,12 +43,17 @@ class Options:
   cropped: the frames are faces already cropped; they are only resized.
   faces: "find" them and align by the eyes, or "none": take the frames' central squares.
   face_model: YuNet .onnx file to use in place of MTCNN.
+  flow, strain: how they are measured; see `make_measure`.
+  flow_arrays: folder of licensees' arrays, whose flow is taken instead.
   """
 
   size: int = 224
   cropped: bool = False
   faces: str = "find"
   face_model: Path | None = None
+  flow: str = "infusenet"
+  strain: str = "textbook"
+  flow_arrays: Path | None = None
 
   def identity(self) -> dict:
     """What the records depend on, as their metadata hold it."""
@@ -57,6 +64,8 @@ class Options:
       "cropped": self.cropped,
       "faces": self.faces,
       "face_model": digest(model.read_bytes()) if model else None,
+      "flow": "arrays" if self.flow_arrays else self.flow,
+      "strain": "arrays" if self.flow_arrays else self.strain,
     }
 
   def detector(self) -> FaceDetector | None:
@@ -91,6 +100,7 @@ def build(
     UserError: nothing can be built at all.
   """
   options.detector()  # Complains now about a wrong model file, not per clip.
+  measured = MeasuredFlow(make_measure(options.flow, options.strain), options.size)
   outcomes, opened = [], []
   for source in sources:
     outcomes.append(Outcome(source.key, source.name, failure=source.failure))
@@ -101,11 +111,12 @@ def build(
         "source": source.database.source,
         **options.identity(),
         "fingerprint": _fingerprint(source.database),
+        "frames": bool(source.database.clips),
       }
       opened.append((outcomes[-1], source.database, identity))
   if not opened:
     return outcomes
-  total = sum(len(database.clips) for _, database, _ in opened)
+  total = sum(len(database.clips or database.listed) for _, database, _ in opened)
   with contextlib.ExitStack() as stack:
     if not _all_finished(out, [pair for _, *pair in opened]):
       stack.enter_context(lock(out))
@@ -114,7 +125,7 @@ def build(
       bar.set_description(f"build {database.name}")
       start = time.monotonic()
       try:
-        _build_database(database, out, identity, options, outcome, bar)
+        _build_database(database, out, identity, options, measured, outcome, bar)
       except UserError as error:
         outcome.clips, outcome.failure = 0, str(error)
       outcome.seconds = time.monotonic() - start
@@ -138,6 +149,7 @@ def _build_database(
   out: Path,
   identity: dict,
   options: Options,
+  measured: MeasuredFlow,
   outcome: Outcome,
   bar: tqdm,
 ) -> None:
@@ -145,40 +157,33 @@ def _build_database(
   outcome.taken = describe(database)
   outcome.fixes = database.fixes
   finished = _folder(out, database)
+  array = None
+  if options.flow_arrays:
+    array = _open_array(options.flow_arrays, database)
   if metadata := find_finished(finished, identity):
     outcome.reused = True
     for field in KEPT:
       setattr(outcome, field, metadata[field])
-    bar.update(len(database.clips))
+    bar.update(len(database.clips or database.listed))
     return
-  check_space(out, len(database.clips), options.size)
+  check_space(out, len(database.clips or database.listed), options.size)
   outcome.problems, outcome.notes = list(database.problems), list(database.notes)
   outcome.lacking = list(database.lacking)
-  built = []
-  alignments = AlignmentTable(faces_sought=options.faces == "find")
-  # Truth is known of simulated clips alone.
-  truth = TruthWriter(database.folder.resolve().parent) if database.source else None
   with (
     unfinished(finished) as folder,
     RecordWriter(folder, database.key, options.size) as to,
   ):
-    for batch in _batches(_crops(database, options, outcome, bar)):
-      for crops, flow in zip(batch, _flow(batch, options.size), strict=True):
-        to.write(_example(crops, flow))
-        onset = crops.keys.files[crops.keys.onset]
-        alignments.add(crops.keys.clip, onset, crops.alignment)
-        if truth:
-          truth.add(crops.keys.clip, crops.alignment)
-        built.append(crops.keys.clip)
-    if not built:
-      raise UserError(f"{database.folder}: no clip is readable; {outcome.problems[-1]}")
+    if database.clips:
+      flow = measured
+      if array:
+        flow = ArrayFlow(array, database.built_clips, measured, options.size)
+      built = _write_clips(database, folder, to, options, flow, outcome, bar)
+    else:
+      built = _write_flow_alone(database, to, array, options.size, bar)
+      outcome.notes.append(f"{array.order}; no frames, so flow and labels alone")
     outcome.clips = len(built)
     outcome.subjects = len({clip.subject for clip in built})
     outcome.counts = database.compare_counts(built, outcome.lacking)
-    outcome.notes += alignments.notes()
-    alignments.write(folder)
-    if truth:
-      truth.write(folder)
     to.finish(
       f"{database.complete_name}: onset, apex and window apex, aligned, with optical"
       " flow and action units",
@@ -186,6 +191,61 @@ def _build_database(
       | database.published
       | {field: getattr(outcome, field) for field in KEPT},
     )
+
+
+def _open_array(folder: Path, database: Database) -> FlowArray:
+  if database.key not in DATABASES:
+    raise UserError(f"--flow-arrays: there are none of {database.name}; build it apart")
+  return open_flow_array(folder, database.key, database.listed)
+
+
+def _write_clips(
+  database: Database,
+  folder: Path,
+  to: RecordWriter,
+  options: Options,
+  flow: MeasuredFlow | ArrayFlow,
+  outcome: Outcome,
+  bar: tqdm,
+) -> list[Clip]:
+  """Writes all clips that can be read, and what lies beside their records."""
+  built = []
+  alignments = AlignmentTable(faces_sought=options.faces == "find")
+  # Truth is known of simulated clips alone.
+  truth = TruthWriter(database.folder.resolve().parent) if database.source else None
+  for batch in _batches(_crops(database, options, outcome, bar)):
+    for crops, field in zip(batch, flow(batch), strict=True):
+      to.write(_example(crops, field))
+      onset = crops.keys.files[crops.keys.onset]
+      alignments.add(crops.keys.clip, onset, crops.alignment)
+      if truth:
+        truth.add(crops.keys.clip, crops.alignment)
+      built.append(crops.keys.clip)
+  if not built:
+    raise UserError(f"{database.folder}: no clip is readable; {outcome.problems[-1]}")
+  outcome.notes += alignments.notes() + flow.notes()
+  alignments.write(folder)
+  if truth:
+    truth.write(folder)
+  return built
+
+
+def _write_flow_alone(
+  database: Database, to: RecordWriter, array: FlowArray, size: int, bar: tqdm
+) -> list[Clip]:
+  """Writes records of all annotated clips with black frames; there are no others."""
+  black = cv2.imencode(".png", np.zeros((size, size, 3), np.uint8))[1].tobytes()
+  for clip in database.listed:
+    keys = {"onset_frame": clip.onset, "apex_frame": clip.apex}
+    to.write(
+      dict.fromkeys(FRAMES, black)
+      | _annotated(clip, array.flow(clip, size))
+      | keys
+      | {"window_apex_frame": clip.apex, "fps": LAYOUTS[database.key].fps}
+      | {"aligned": False}
+    )
+    bar.update()
+  return list(database.listed)
 
 
 def _crops(
@@ -219,22 +279,23 @@ def _batches(crops: Iterator[Crops]) -> Iterator[list[Crops]]:
     yield batch
 
 
-@jax.jit
-def _flow_and_strain(onset: jax.Array, apex: jax.Array) -> jax.Array:
-  flow = optical_flow(onset, apex)
-  return jnp.concatenate([flow, optical_strain(flow)[..., None]], -1)
-
-
-def _flow(batch: list[Crops], size: int) -> np.ndarray:
-  """(len(batch), size, size, 3) float16: u, v, strain; the batch is padded."""
-  grey = np.zeros((2, FLOW_BATCH, size, size), np.float32)
-  grey[:, : len(batch)] = np.stack([crops.grey for crops in batch], 1)
-  return np.asarray(_flow_and_strain(*grey))[: len(batch)].astype(np.float16)
-
-
 def _example(crops: Crops, flow: np.ndarray) -> dict:
-  clip = crops.keys.clip
-  return crops.pngs | {
+  return (
+    crops.pngs
+    | _annotated(crops.keys.clip, flow)
+    | {
+      "onset_frame": crops.keys.onset,
+      "apex_frame": crops.keys.apex,
+      "window_apex_frame": crops.window_apex,
+      "fps": crops.keys.fps,
+      "aligned": crops.alignment.aligned,
+    }
+  )
+
+
+def _annotated(clip: Clip, flow: np.ndarray) -> dict:
+  """What a record holds of a clip whether or not its frames are there."""
+  return {
     "flow": flow,
     "labels": np.array(clip.labels, np.uint8),
     "aus": clip.aus,
@@ -242,18 +303,15 @@ def _example(crops: Crops, flow: np.ndarray) -> dict:
     "database": clip.database,
     "subject": clip.subject,
     "clip": clip.name,
-    "onset_frame": crops.keys.onset,
-    "apex_frame": crops.keys.apex,
-    "window_apex_frame": crops.window_apex,
     "offset_frame": clip.offset,
-    "fps": crops.keys.fps,
-    "aligned": crops.alignment.aligned,
   }
 
 
 def _fingerprint(database: Database) -> str:
   """Changes with the annotations and with the names or sizes of the frames used."""
   lines = []
+  if not database.clips:
+    lines = [repr(clip) for clip in database.listed]
   for keys in database.clips:
     sizes = [(n, path.name, _bytes(path)) for n, path in keys.files.items()]
     lines.append(repr((keys.clip, keys.cropped, keys.fps, sizes)))

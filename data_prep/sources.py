@@ -40,6 +40,7 @@ def open_root(
   wanted: list[str] | None = None,
   cropped: bool = False,
   workbooks: dict[str, Path] | None = None,
+  needs_frames: bool = True,
 ) -> Sources:
   """Opens the databases in a folder.
 
@@ -48,6 +49,7 @@ def open_root(
     wanted: keys; all that are found if None.
     cropped: take the releases of cropped faces.
     workbooks: workbooks to use in place of those that would be found, by key.
+    needs_frames: whether a database must have frames.
 
   Raises:
     UserError: nothing can be opened at all.
@@ -63,7 +65,8 @@ def open_root(
   sources = []
   for key, folder in found.folders.items():
     try:
-      database = open_database(key, folder, cropped, (workbooks or {}).get(key))
+      workbook = (workbooks or {}).get(key)
+      database = open_database(key, folder, cropped, workbook, needs_frames)
       sources.append(Source(key, database))
     except UserError as error:
       sources.append(Source(key, None, str(error)))

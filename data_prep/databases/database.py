@@ -28,7 +28,8 @@ class Database:
   folder: that holds it.
   source: how it was simulated; {} where it was not.
   annotated: how many clips the annotations describe.
-  clips: those that have frames.
+  listed: all of them, in the sheet's order.
+  clips: those that have frames; none where only licensees' flow is to be used.
   taken: which workbook and which frames.
   problems: rows and clips that are left out.
   fixes, notes: corrected annotations, and what else to know.
@@ -43,6 +44,7 @@ class Database:
   folder: Path
   source: dict
   annotated: int
+  listed: list[Clip] = dataclasses.field(default_factory=list)
   clips: list[KeyFrames] = dataclasses.field(default_factory=list)
   taken: list[str] = dataclasses.field(default_factory=list)
   problems: list[str] = dataclasses.field(default_factory=list)
@@ -52,6 +54,11 @@ class Database:
   strays: list[str] = dataclasses.field(default_factory=list)
   without_frames: int = 0
   missing_frames: int = 0
+
+  @property
+  def built_clips(self) -> list[Clip]:
+    """The annotated clips among `clips`."""
+    return [keys.clip for keys in self.clips]
 
   @property
   def subjects(self) -> int:
@@ -87,7 +94,11 @@ class Database:
 
 
 def open_database(
-  key: str, folder: Path, cropped: bool = False, workbook: Path | None = None
+  key: str,
+  folder: Path,
+  cropped: bool = False,
+  workbook: Path | None = None,
+  needs_frames: bool = True,
 ) -> Database:
   """Reads the workbook and finds the key frames of every clip.
 
@@ -99,6 +110,7 @@ def open_database(
     folder: that holds it.
     cropped: take the release of cropped faces.
     workbook: to use in place of the one that would be found.
+    needs_frames: whether there must be frames of any clip.
 
   Raises:
     UserError: nothing of this database can be built; one line that says why.
@@ -117,6 +129,7 @@ def open_database(
     folder=folder,
     source=source,
     annotated=len(annotations.clips),
+    listed=list(annotations.clips),
     taken=[f"workbook {choice.path.name}, {annotations.rows} rows"],
     problems=list(annotations.problems),
     fixes=annotations.fixes,
@@ -127,7 +140,11 @@ def open_database(
     finder = FrameFinder(folder, layout)
   except OSError as error:
     raise UserError(f"{error.filename}: cannot be listed ({error.strerror})") from error
-  _find_frames(database, annotations, finder, layout, cropped)
+  holds = [
+    finder.holds(clip, way) for clip in annotations.clips for way in (False, True)
+  ]
+  if needs_frames or any(holds):
+    _find_frames(database, annotations, finder, layout, cropped)
   return database
 
 

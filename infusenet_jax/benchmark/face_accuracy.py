@@ -23,7 +23,7 @@ from tqdm import tqdm
 from infusenet_jax.clips.faces import FaceDetector
 from infusenet_jax.clips.images import read_frame
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
-from infusenet_jax.runtime.text import format_table
+from infusenet_jax.runtime.text import text_table
 
 MARKED = Path(__file__).with_name("marked_eyes.json")
 ANGLES = (0, 20, -20, 35, -35)  # Degrees by which a picture is turned, clockwise.
@@ -96,7 +96,7 @@ def photograph_tables(detector: FaceDetector, photographs: dict) -> str:
         by_name.setdefault(name, []).extend(errors)
   everything = [error for errors in by_name.values() for error in errors]
   rows = [_row(name, errors) for name, errors in [*by_way.items(), *by_name.items()]]
-  return format_table(HEADER, [*rows, _row("all", everything)])
+  return text_table([HEADER, *rows, _row("all", everything)], underlined=True)
 
 
 def simulated_table(detector: FaceDetector, root: Path) -> str:
@@ -110,7 +110,7 @@ def simulated_table(detector: FaceDetector, root: Path) -> str:
       name = f"all, {abs(angle)} degrees"
       errors.setdefault(name, []).extend(eye_errors(detector, picture, there))
   rows = sorted(errors.items(), key=lambda row: row[0].startswith("all"))
-  return format_table(HEADER, [_row(*row) for row in rows])
+  return text_table([HEADER, *(_row(*row) for row in rows)], underlined=True)
 
 
 def simulated(root: Path) -> Iterator[tuple[str, Path, np.ndarray]]:

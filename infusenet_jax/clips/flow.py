@@ -1,4 +1,4 @@
-"""Optical flow that brightness does not fool, and the strain of a flow field.
+"""Optical flow that brightness does not fool.
 
 Between the onset and the apex of a micro-expression skin moves by a fraction of a
 pixel, so that a flicker of the light or the camera's automatic gain changes the grey
@@ -82,28 +82,6 @@ def optical_flow(first: jax.Array, second: jax.Array) -> jax.Array:
       trust = stretch(trust, shape, 2)
     flow, spread, trust = _refine(first, second, flow, spread, trust)
   return jnp.moveaxis(flow, 0, -1)
-
-
-@jax.jit
-def optical_strain(flow: jax.Array) -> jax.Array:
-  """Optical strain sqrt(ux^2 + vy^2 + (uy^2 + vx^2) / 2) of a flow field.
-
-  The derivatives are Sobel's, divided by 8 so that they are pixels per pixel; edge
-  pixels are repeated. As in the CD6ME benchmark (Varanka et al., TAFFC 2023).
-
-  Args:
-    flow: (..., H, W, 2) flow in pixels.
-
-  Returns:
-    (..., H, W) strain, pixels per pixel.
-  """
-  field = jnp.moveaxis(jnp.asarray(flow), -1, 0)
-  field = jnp.pad(field, [(0, 0)] * (field.ndim - 2) + [(1, 1)] * 2, mode="edge")
-  tall = field[..., :-2, :] + 2 * field[..., 1:-1, :] + field[..., 2:, :]
-  wide = field[..., :-2] + 2 * field[..., 1:-1] + field[..., 2:]
-  ux, vx = (tall[..., 2:] - tall[..., :-2]) / 8
-  uy, vy = (wide[..., 2:, :] - wide[..., :-2, :]) / 8
-  return jnp.sqrt(ux**2 + vy**2 + (uy**2 + vx**2) / 2)
 
 
 def _refine(first, second, flow, spread, trust):

@@ -70,6 +70,20 @@ def read_metadata(folder: Path) -> dict[str, Any]:
   return content
 
 
+def require_frames(data_dir: str | Path) -> None:
+  """Refuses records that were made of flow alone.
+
+  Raises:
+    UserError: there are some in `data_dir`.
+  """
+  for folder in prepared_databases(data_dir).values():
+    if read_metadata(folder).get("frames") is False:
+      raise UserError(
+        f"{folder}: holds flow and no frames, which config.model looks at; build it "
+        "with its frames, or take a network on flow such as configs/published.py:sssnet"
+      )
+
+
 def records_identity(data_dir: str | Path) -> dict[str, str]:
   """What each database's records were made from, as `data_prep build` noted it.
 

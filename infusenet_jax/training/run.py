@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from infusenet_jax.clips.prepared import records_identity
+from infusenet_jax.clips.prepared import records_identity, require_frames
 from infusenet_jax.clips.records import Clips, load_clips
 from infusenet_jax.evaluate.predictions import write_predictions
 from infusenet_jax.evaluate.protocol import folds
@@ -22,7 +22,11 @@ from infusenet_jax.runtime.workdir import (
   keep_config,
   results_exist,
 )
-from infusenet_jax.training.engine.config import check_config, fold_names
+from infusenet_jax.training.engine.config import (
+  check_config,
+  fold_names,
+  sees_frames,
+)
 from infusenet_jax.training.engine.experiment import make_experiment, make_job
 from infusenet_jax.training.engine.folds import train_folds
 from infusenet_jax.training.engine.network import (
@@ -84,6 +88,8 @@ def train_and_evaluate(
     _log.info("compiling the network, which usually takes 10 to 60 s")
     network = build_network(config, mesh)
     say_time_needed(config, network, folder)
+    if sees_frames(config):
+      require_frames(records_folder(config))
     records = (load or load_records)(config)
     keep_config(folder, config, records.identity)
     train(config, network, records.clips, folder)

@@ -17,7 +17,7 @@ from data_prep.alignments import (
   what_to_look_at,
 )
 from data_prep.crops import stream_crops
-from data_prep.databases.find import open_database
+from data_prep.databases.database import open_database
 from data_prep.inspect import CELL, MARK, _row
 from infusenet_jax.clips.alignment import (
   EYES_APART,
