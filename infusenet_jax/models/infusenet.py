@@ -16,6 +16,7 @@ from infusenet_jax.models.infusion import (
   NoInfusion,
   PublishedInfusion,
   UnitaryInfusion,
+  rotations_of,
 )
 from infusenet_jax.models.magnifier import MagnifiedInput, Magnifier
 
@@ -139,7 +140,7 @@ class InfuseNet(Classifier):
 
   def rotations(self) -> tuple[jax.Array | None, ...]:
     """The infusions' orthogonal matrices, stage 1 to 4 and pooled."""
-    return tuple(infusion.rotation() for infusion in self.infusions)
+    return rotations_of(self.infusions)
 
 
 def _infusion(kind: str | None, features: int) -> nnx.Module:

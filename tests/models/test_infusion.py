@@ -1,3 +1,5 @@
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,9 @@ from infusenet_jax.models.infusion import (
   PublishedInfusion,
   UnitaryInfusion,
   cayley,
+  rotations_of,
   skew,
+  turns_needed,
 )
 
 few = settings(deadline=None, max_examples=10)
@@ -38,6 +42,26 @@ def _orthogonality(q):
   return np.abs(q.T @ q - np.eye(len(q))).max()
 
 
+def _cayley_of_accelerators(a):
+  """With every turn, as GPUs and TPUs compute it."""
+  with mock.patch(
+    "infusenet_jax.models.infusion.lax.platform_dependent",
+    lambda *x, cpu, default: default(*x),
+  ):
+    return cayley(a)
+
+
+everywhere = pytest.mark.parametrize(
+  "cayley", [cayley, _cayley_of_accelerators], ids=["cpu", "accelerators"]
+)
+
+
+def _defined(a):
+  """(I - A)(I + A)^{-1} in float64."""
+  a, eye = np.asarray(a, np.float64), np.eye(a.shape[-1])
+  return np.linalg.solve(eye + a, eye - a)
+
+
 @pytest.mark.parametrize("channels", [2, 4, 10])
 def test_skew_uses_each_parameter_once_above_and_once_below_the_diagonal(channels):
   count = channels * (channels - 1) // 2
@@ -48,24 +72,76 @@ def test_skew_uses_each_parameter_once_above_and_once_below_the_diagonal(channel
   np.testing.assert_array_equal(np.sort(upper), 1 + np.arange(count))
 
 
+@everywhere
 @few
 @given(seeds, even_channels, st.floats(-3, 3))
-def test_cayley_is_orthogonal_and_solves_its_definition(seed, channels, log_norm):
+def test_cayley_is_orthogonal_and_solves_its_definition(
+  cayley, seed, channels, log_norm
+):
   a = skew(_triangle(seed, channels, 10**log_norm))
   q = cayley(a)
-  assert _orthogonality(q) < 1e-5
-  a, eye = np.asarray(a, np.float64), np.eye(channels)
-  expected = np.linalg.solve(eye + a, eye - a)
-  np.testing.assert_allclose(q, expected, atol=1e-6 * max(1, 10**log_norm))
+  assert _orthogonality(q) < 3e-6
+  np.testing.assert_allclose(q, _defined(a), atol=1e-6 * max(1, 10 ** (log_norm / 2)))
 
 
-@pytest.mark.parametrize("norm", [1e-3, 1.0, 30.0, 1e3])
-def test_cayley_of_the_widest_stage_is_orthogonal(norm):
-  assert _orthogonality(cayley(skew(_triangle(0, 512, norm)))) < 1e-5
+@everywhere
+@pytest.mark.parametrize("norm", [0, 1e-3, 3e-2, 1.0, 30.0, 1e3])
+def test_cayley_of_the_widest_stage_is_orthogonal(cayley, norm):
+  a = norm * skew(_triangle(0, 512, 1))
+  # One plane turns far, all others little: entries near 1 beside very small ones.
+  plane = (a * 3e-3).at[0, 1].set(norm).at[1, 0].set(-norm)
+  q = cayley(jnp.stack([a, plane]))
+  assert max(map(_orthogonality, q)) <= 3e-6
+  np.testing.assert_allclose(q, np.stack([_defined(a), _defined(plane)]), atol=1e-5)
 
 
-def test_cayley_of_zero_is_exactly_the_identity():
+@pytest.mark.parametrize("channels, turns", [(2, 10), (64, 11), (512, 12)])
+def test_so_many_turns_suffice_for_the_worst_matrix_of_norm_1000(channels, turns):
+  """All singular values of I - A alike but one plane's: the bound is at its loosest."""
+  assert turns_needed(channels, jnp.float32) == turns
+  # ||M^T M||_1 <= sqrt(C) ||M||^2 and both ends of the spectrum are there.
+  low = 1 / (channels**0.25 * np.sqrt(1 + 1e6))
+  values = np.geomspace(low, 1, 1000)
+  for _ in range(turns):
+    scale = np.sqrt(3 / (1 + low + low**2))
+    values, low = (x * scale * (3 - (x * scale) ** 2) / 2 for x in (values, low))
+    assert values.max() <= 1 + 1e-12 and values.min() >= low - 1e-12
+  # The step on U^2 leaves the square of what is missing.
+  assert (1 - low) ** 2 <= np.finfo(np.float32).eps
+
+
+@everywhere
+@pytest.mark.parametrize("norm", [1e4, 1e6])
+def test_beyond_its_range_it_does_not_lengthen_anything(cayley, norm):
+  q = cayley(skew(_triangle(0, 16, norm)))
+  assert np.linalg.norm(np.asarray(q, np.float64), 2) <= 1 + 1e-6
+
+
+@everywhere
+def test_cayley_of_zero_is_exactly_the_identity(cayley):
   np.testing.assert_array_equal(cayley(jnp.zeros((64, 64))), np.eye(64))
+
+
+@everywhere
+@pytest.mark.parametrize("norm", [1e-2, 1.0, 30.0, 1e3])
+def test_the_derivative_of_cayley_is_that_of_its_definition(cayley, norm):
+  a, da = (skew(_triangle(seed, 16, norm)) for seed in (0, 1))
+  _, dq = jax.jvp(cayley, (a,), (da,))
+  inverse = np.linalg.inv(np.eye(16) + np.asarray(a, np.float64))
+  expected = -(np.eye(16) + _defined(a)) @ np.asarray(da, np.float64) @ inverse
+  np.testing.assert_allclose(dq, expected, atol=3e-6 * (1 + norm))
+
+
+def test_rotations_of_one_size_come_from_the_same_products_in_their_order():
+  infusions = [_infusion(seed, n, 2.0) for seed, n in enumerate([4, 8, 4])]
+  infusions.insert(1, PublishedInfusion())
+  found = rotations_of(infusions)
+  assert found[1] is None
+  for q, infusion in zip(found, infusions, strict=True):
+    if q is not None:
+      np.testing.assert_allclose(q, infusion.rotation(), atol=1e-6)
+  jaxpr = str(jax.make_jaxpr(lambda: rotations_of(infusions))())
+  assert jaxpr.count("custom_jvp_call") == 2
 
 
 def test_cayley_stays_orthogonal_after_a_thousand_optimiser_steps():
