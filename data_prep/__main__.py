@@ -15,6 +15,9 @@ With licensed databases, unpacked side by side in one folder:
   python -m data_prep build --root DATABASES --out data
   python -m data_prep inspect --data data
 
+With clips of your own, listed in a CSV file (docs/data.md):
+  python -m data_prep build --own clips.csv --out data
+
 Without them, the same with simulated ones:
   python -m data_prep simulate --out simulated --scale 0.1
   python -m data_prep build --root simulated --out data

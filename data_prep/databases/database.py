@@ -227,6 +227,8 @@ def _no_frames(
     f"{database.folder}: {annotations.workbook.name} is there, but none of its"
     f" {len(annotations.clips)} clips has {what}; {first}"
   )
+  if asked:
+    line += "; leave --cropped out, or put the crops there"
   inner = {plain(path.name): path for path in folders_below(database.folder, 3)}
   for name, what in layout.others:
     if path := inner.get(plain(name)):
