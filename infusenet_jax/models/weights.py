@@ -134,7 +134,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
   path = Path(path)
   if not path.is_file():
     raise UserError(
-      f"{path}: no such weights file; docs/comparable.md says where such files come from"
+      f"{path}: no such weights file; docs/comparable.md says where they come from"
     )
   try:
     if path.suffix == ".npz":
