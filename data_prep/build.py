@@ -105,6 +105,7 @@ def build(
   for source in sources:
     outcomes.append(Outcome(source.key, source.name, failure=source.failure))
     if source.database:
+      outcomes[-1].name = source.database.complete_name
       identity = {
         "simulated": bool(source.database.source),
         "source": source.database.source,

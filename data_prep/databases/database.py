@@ -156,12 +156,13 @@ def _find_frames(
   asked: bool,
 ) -> None:
   """Fills in the clips that have frames, and lines about the others."""
-  full = not asked and any(finder.holds(clip, False) for clip in annotations.clips)
+  clips = annotations.clips
   cropped = asked or (
-    not full and any(finder.holds(clip, True) for clip in annotations.clips)
+    not any(finder.holds(clip, False) for clip in clips)
+    and any(finder.holds(clip, True) for clip in clips)
   )
   used: dict[Place, list[str]] = {}
-  for clip in annotations.clips:
+  for clip in clips:
     place = f"{annotations.workbook.name} row {clip.row} ({clip.place})"
     try:
       frames, keys = _frames_of(clip, finder, layout, cropped)

@@ -241,7 +241,8 @@ def write_subject(
       _, data = cv2.imencode(".jpg", film.frame(frame), quality)
       name = release.frame_name(clip.number, clip.filename, frame)
       (folder / name).write_bytes(data)
-    _write_truth(truth_path(root, clip), film)
+    onset = folder / release.frame_name(clip.number, clip.filename, clip.onset)
+    _write_truth(truth_path(root, clip), film, onset.relative_to(root))
     yield clip
 
 
@@ -261,10 +262,11 @@ def truth_path(root: Path, clip: PlannedClip) -> Path:
   return root / "truth" / clip.database / f"{clip.truth_name}.npz"
 
 
-def _write_truth(path: Path, film: Film) -> None:
-  truth = film.truth()
+def _write_truth(path: Path, film: Film, onset: Path) -> None:
+  """Writes the film's truth, and which file below the root shows the onset."""
+  truth = dataclasses.asdict(film.truth()) | {"onset": onset.as_posix()}
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_suffix(f".{os.getpid()}.tmp")
   with open(temporary, "wb") as stream:
-    np.savez_compressed(stream, **dataclasses.asdict(truth))
+    np.savez_compressed(stream, **truth)
   os.replace(temporary, path)

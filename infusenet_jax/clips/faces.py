@@ -13,7 +13,7 @@ from infusenet_jax.runtime.errors import UserError
 # Least height of a face that a crop is made of, pixels; its eyes are about 16 apart.
 # O-Net's input is as high: smaller faces would have to be enlarged for it.
 LEAST_FACE = 48
-# A face counts from this confidence on; wrong ones have under 0.4 (docs/faces.md).
+# A face counts from this confidence on; wrong ones have 0.4 at most (docs/faces.md).
 CONFIDENT = 0.7
 
 _LARGE, _SMALL = 1 / 10, 1 / 40  # Least faces, in shorter sides of the frame.
@@ -92,7 +92,7 @@ class FaceDetector:
     picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     for found in self._searches(picture):
       faces = [self._mtcnn.refine(picture, landmarks) for landmarks in found]
-      if faces := [face for face in faces if face.confidence >= CONFIDENT]:
+      if faces := [face for face in faces if face and face.confidence >= CONFIDENT]:
         return _distinct(faces)
     return []
 

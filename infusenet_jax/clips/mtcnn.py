@@ -28,6 +28,7 @@ UPRIGHT = np.array(
 )
 ZOOMS = (0.92, 1.0, 1.08)  # It looks at three sizes, and at each also in the mirror.
 MIRRORED = [1, 0, 2, 4, 3]  # The landmarks' order in the mirror.
+LIKENESS = 0.5  # Least correlation of landmarks with UPRIGHT, however turned.
 LIGHT, CONTRAST = 120, 45  # Mean and standard deviation of the grey of what it sees.
 
 _FILES = {"pnet": ("conv2d_4", "softmax"), "rnet": ("dense_2", "softmax_1")}
@@ -138,6 +139,7 @@ class Mtcnn:
 
   def _judge(self, network, picture, boxes, size, least):
     """Boxes that pass a network, corrected; scores; landmarks, if it has any."""
+    boxes = boxes[boxes[:, 2] - boxes[:, 0] >= 1]
     if not len(boxes):
       return boxes, np.empty(0), np.empty((0, 5, 2))
     crops = [warp(picture, from_square(b[:2], b[2] - b[0], size), size) for b in boxes]
@@ -149,7 +151,7 @@ class Mtcnn:
     landmarks = boxes[:, None, :2] + sides * places - 0.5 if landmarks else None
     return _squares(_moved(boxes, moves[passed])), scores, landmarks
 
-  def refine(self, picture: np.ndarray, landmarks: np.ndarray) -> Face:
+  def refine(self, picture: np.ndarray, landmarks: np.ndarray) -> Face | None:
     """Reads the landmarks again, twice, from the face turned upright and framed alike.
 
     Each time O-Net sees it at three sizes and in the mirror, always equally bright, and
@@ -160,8 +162,13 @@ class Mtcnn:
     Args:
       picture: (H, W, 3) uint8, RGB.
       landmarks: (5, 2), the coarse ones.
+
+    Returns:
+      None where the landmarks do not lie as those of a face do.
     """
     for _ in range(2):
+      if not _likeness(landmarks) > LIKENESS:
+        return None
       upright = [_fit(landmarks, 0.5 + z * (UPRIGHT - 0.5)) for z in ZOOMS]
       crops = [warp(picture, _to_pixels(m, 48), 48) for m in upright]
       crops = _evenly_lit(np.stack(crops))
@@ -234,6 +241,14 @@ def _fit(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
   return np.array(
     [[turn.real, -turn.imag, move.real], [turn.imag, turn.real, move.imag]]
   )
+
+
+def _likeness(landmarks: np.ndarray) -> float:
+  """Correlation of landmarks with UPRIGHT after the best turn; 0 if all are one."""
+  here, there = (p[:, 0] + 1j * p[:, 1] for p in (landmarks, UPRIGHT))
+  here, there = here - here.mean(), there - there.mean()
+  spread = np.linalg.norm(here) * np.linalg.norm(there)
+  return float(abs(np.vdot(here, there)) / spread) if spread > 1e-6 else 0.0
 
 
 def _to_pixels(matrix: np.ndarray, size: int) -> np.ndarray:

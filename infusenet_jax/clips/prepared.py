@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from infusenet_jax.clips.labels import in_order, is_database
+from infusenet_jax.clips.labels import DATABASES, in_order, is_database
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import read_json
 
@@ -21,6 +21,23 @@ def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
     if is_database(key := info.parents[1].name):
       found[key] = info.parent
   return {key: found[key] for key in in_order(found)}
+
+
+def find_records(data_dir: str | Path) -> dict[str, Path]:
+  """The prepared databases of `config.data_dir`.
+
+  Raises:
+    UserError: there are none.
+  """
+  found = prepared_databases(data_dir)
+  if not found:
+    raise UserError(
+      f"config.data_dir={data_dir}: no prepared records found there (looked for "
+      f"{next(iter(DATABASES))}/1.0.0/dataset_info.json and so on); make them with "
+      "`python -m data_prep build --root DATABASES --out DIR`, or leave "
+      "config.data_dir empty to use simulated databases"
+    )
+  return found
 
 
 def count_clips(data_dir: str | Path) -> dict[str, int]:

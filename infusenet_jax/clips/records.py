@@ -11,11 +11,10 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
 from tqdm import tqdm
 
-from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.clips.prepared import (
   INFO,
   damaged,
-  prepared_databases,
+  find_records,
   read_metadata,
   shard_lengths,
 )
@@ -65,14 +64,7 @@ def load_clips(
   Raises:
     UserError: where `data_dir` holds no records, or not those of a database asked for.
   """
-  found = prepared_databases(data_dir)
-  if not found:
-    raise UserError(
-      f"config.data_dir={data_dir}: no prepared records found there (looked for "
-      f"{next(iter(DATABASES))}/1.0.0/dataset_info.json and so on); make them with "
-      "`python -m data_prep build --root DATABASES --out DIR`, or leave "
-      "config.data_dir empty to use simulated databases"
-    )
+  found = find_records(data_dir)
   missing = [key for key in databases or () if key not in found]
   if missing:
     raise UserError(

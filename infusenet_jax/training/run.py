@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from infusenet_jax.clips.prepared import records_identity, require_frames
+from infusenet_jax.clips.prepared import find_records, records_identity, require_frames
 from infusenet_jax.clips.records import Clips, load_clips
 from infusenet_jax.evaluate.predictions import write_predictions
 from infusenet_jax.evaluate.protocol import folds
@@ -80,6 +80,8 @@ def train_and_evaluate(
     Preempted: SIGTERM came; the state is saved. After Ctrl-C it is too.
   """
   check_config(config)
+  if config.data_dir and load is None:
+    find_records(config.data_dir)  # Said now, not after the network is compiled.
   mesh = device_mesh(config.train.batch_size, **config.mesh)
   with claim(workdir, config) as folder:
     if results_exist(folder):

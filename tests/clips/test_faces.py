@@ -180,6 +180,21 @@ def test_what_the_cascade_takes_for_a_face_is_looked_at_again(
   assert error(face, right.eyes) < 0.02
 
 
+def test_landmarks_that_no_face_has_are_passed_over(detector, photograph, monkeypatch):
+  """Framed by their best fit, some of them would be shrunk a thousandfold."""
+  right = detector.largest(photograph).landmarks
+  flipped = right * (1, -1) + (0, 400)
+  strewn = np.array([[0, 0], [1, 0], [9000, 9000], [1, 1], [0, 1.0]])
+  strange = [right * 0 + 50, right * np.nan, flipped, strewn]
+  monkeypatch.setattr(mtcnn.Mtcnn, "search", lambda *_: strange)
+  assert detector.find(photograph) == []
+  picture = np.zeros((60, 60, 3), np.uint8)
+  boxes = np.array([[5.0, 5, 5, 5], [9, 9, 4, 4]])
+  assert not len(
+    detector._mtcnn._judge(detector._mtcnn._rnet, picture, boxes, 24, 0)[0]
+  )
+
+
 @pytest.mark.parametrize(
   "shape", [(1, 1), (8, 8), (11, 300), (1, 500), (23, 23), (900, 3)]
 )

@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from data_prep.records import RecordWriter
 from infusenet_jax.clips import records
 from infusenet_jax.clips.labels import AUS
-from infusenet_jax.clips.prepared import count_clips, records_identity
+from infusenet_jax.clips.prepared import (
+  count_clips,
+  prepared_databases,
+  records_identity,
+)
 from infusenet_jax.clips.records import load_clips, min_max
 from infusenet_jax.clips.schema import FRAMES, VERSION
 from infusenet_jax.runtime.errors import Preempted, UserError
@@ -205,6 +209,14 @@ def test_flow_is_scaled_to_zero_and_one_per_channel(seed):
   assert np.array_equal(scaled.max((0, 1)), [1, 1, 0])
   restored = scaled * np.ptp(flow, (0, 1)) + flow.min((0, 1))
   assert np.allclose(restored, flow, atol=1e-5)
+
+
+def test_the_six_come_first_and_half_made_records_are_none(tmp_path):
+  for name in ("zoo", "samm", "lab", "casme", ".building-mmew", "No Name", "casmeii"):
+    info = tmp_path / name / "1.0.0/dataset_info.json"
+    info.parent.mkdir(parents=True)
+    info.write_text("{}")
+  assert list(prepared_databases(tmp_path)) == ["casme", "samm", "lab", "zoo"]
 
 
 @pytest.mark.parametrize("make", [lambda p: p / "absent", lambda p: p])

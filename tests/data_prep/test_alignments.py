@@ -5,6 +5,7 @@ import types
 from pathlib import Path
 
 import cv2
+import matplotlib.cbook
 import numpy as np
 import pytest
 
@@ -15,6 +16,8 @@ from data_prep.alignments import (
   read_landmarks,
   what_to_look_at,
 )
+from data_prep.crops import stream_crops
+from data_prep.databases.database import open_database
 from data_prep.inspect import CELL, MARK, _row
 from infusenet_jax.clips.alignment import (
   EYES_APART,
@@ -26,7 +29,7 @@ from infusenet_jax.clips.alignment import (
   whole_frame,
 )
 from infusenet_jax.runtime.errors import UserError
-from tests.data_prep.trees import draw_frame
+from tests.data_prep.trees import draw_frame, write_casme2
 
 
 def aligned(apart=80.0, degrees=0.0, confidence=0.99):
@@ -132,3 +135,21 @@ def test_landmarks_are_drawn_on_the_onset_alone():
     sorted(centres[1:].tolist()), sorted(points.tolist()), atol=0.6
   )
   assert cv2.inRange(_row(record, {}), MARK, MARK).max() == 0
+
+
+def test_a_real_face_is_aligned_and_one_that_is_too_small_left_out(tmp_path):
+  rows = [[1, "EP01", 1, 3, 5, "4", "x"], [1, "EP02", 1, 3, 5, "4", "x"]]
+  folder = write_casme2(tmp_path, rows, frames=False)
+  sample = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+  for name, scale in (("EP01", 0.15), ("EP02", 0.4)):
+    picture = cv2.imread(sample)
+    picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=3)
+    clip_folder = folder / "CASME2_RAW_selected/sub01" / name
+    clip_folder.mkdir(parents=True)
+    for number in (1, 3, 5):
+      cv2.imwrite(str(clip_folder / f"img{number}.jpg"), picture)
+  clips = open_database("casme2", folder).clips
+  (_, refused), (_, crops) = stream_crops(clips, 64, None, 4)
+  assert "pixels high, expected at least 48" in str(refused)
+  assert crops.alignment.found == "eyes"
+  assert 30 < crops.alignment.face.eye_distance < 38

@@ -13,10 +13,11 @@ import tensorflow_datasets as tfds
 
 from data_prep import build as build_module
 from data_prep.build import Options
-from data_prep.crops import load_crops
+from data_prep.crops import central_square, load_crops
 from data_prep.databases.database import open_database
 from data_prep.frame_reader import FrameReader
 from data_prep.sources import open_root
+from infusenet_jax.clips.alignment import whole_frame
 from infusenet_jax.clips.faces import FaceDetector
 from infusenet_jax.clips.labels import AUS, DATABASES
 from infusenet_jax.clips.strain import optical_strain
@@ -146,19 +147,19 @@ def test_other_records_are_never_overwritten(tmp_path):
 
 
 def test_simulated_databases_are_marked_and_not_fixed(tmp_path):
-  rows = [[4, "EP12_01f", 1, 4, 300, "4", "x"]]
+  rows = [[4, "EP12_01f", 1, 4, 300, "4", "x"]]  # The licensed clip's apex is 279.
   folder = write_casme2(tmp_path / "root", rows, frames=False)
-  write_casme2(tmp_path / "root", [[4, "EP12_01f", 1, 4, 8, "4", "x"]])
+  clip = folder / "CASME2_RAW_selected/sub04/EP12_01f"
+  write_clip(clip, "img{}.jpg", 1, 4, 8)
   source = {"seed": 3, "scale": 0.1, "frames": "key"}
   (tmp_path / "root/SIMULATED.json").write_text(json.dumps(source))
   (outcome,) = build(tmp_path / "root", tmp_path / "out", size=SIZE)
-  assert outcome.fixes == []
+  assert (outcome.name, outcome.fixes) == ("CASME II (simulated)", [])
   (record,) = records(tmp_path / "out", "casme2")
-  assert record["apex_frame"] == 4  # The licensed clip's apex is 279.
+  assert record["apex_frame"] == 4
   metadata = json.loads((tmp_path / "out/casme2/1.0.0/metadata.json").read_text())
   assert (metadata["simulated"], metadata["source"]) == (True, source)
   assert (metadata["clips"], metadata["published_clips"]) == (1, None)
-  assert folder.exists()
 
 
 def test_window_apex_is_the_most_different_neighbour(tmp_path):
@@ -242,6 +243,14 @@ def test_without_faces_the_central_square_is_taken(tmp_path):
   half = SIZE // 2
   frame = cv2.imread(str(clip / "img1.png"))[:, half:-half, ::-1]
   np.testing.assert_array_equal(record["onset"], frame)
+
+
+@pytest.mark.parametrize("size", [SIZE // 2, 2 * SIZE])
+def test_the_central_square_of_a_square_is_the_whole_frame(size):
+  frame = draw_frame(0)
+  np.testing.assert_allclose(
+    central_square(frame, size).matrix, whole_frame(frame, size).matrix
+  )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (8, 8), (3, 500)])

@@ -10,7 +10,8 @@ import pytest
 from data_prep.__main__ import main
 from data_prep.databases.layouts import LAYOUTS
 from infusenet_jax.clips.labels import CLIPS, SUBJECTS
-from infusenet_jax.clips.records import load_clips, prepared_databases
+from infusenet_jax.clips.prepared import prepared_databases
+from infusenet_jax.clips.records import load_clips
 from tests.data_prep.databases.layout_trees import TREES
 from tests.data_prep.trees import draw_frame, write_clip, write_video
 

@@ -225,3 +225,13 @@ def test_durations_are_in_units_that_people_use():
     "3.5 h",
     "11.0 days",
   ]
+
+
+def test_a_folder_without_records_is_refused_before_anything_is_compiled(
+  tiny_config, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(run, "build_network", None)
+  tiny_config.data_dir = str(tmp_path / "nowhere")
+  with pytest.raises(UserError, match=r"config\.data_dir=.*no prepared records"):
+    run.train_and_evaluate(tiny_config, tmp_path / "run")
+  assert not (tmp_path / "run").exists()

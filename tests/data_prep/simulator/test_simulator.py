@@ -183,7 +183,7 @@ def test_aus_are_spelled_as_each_database_spells_them():
 
 def test_the_detector_finds_the_eyes_where_they_are():
   detector = FaceDetector()
-  for database in DATABASES:
+  for database in ("casme", "samm", "casme3a"):
     clip = plan_database(database, 0.05, 5, "statistics")[0]
     film = Film(clip, Studio(database, clip.number, 5), 1.0)
     (face,) = detector.find(film.frame(clip.onset))

@@ -160,6 +160,8 @@ def test_fourd_half_a_swap_and_other_labels(tmp_path):
   rows = [FOURD_HEADER, fourd_row(FIRST, "AU1", {1}), fourd_row(SECOND, "AU2", {2})]
   result = read(tmp_path, "fourd", rows)
   assert [positive(clip) for clip in result.clips] == [{1}, {2}]
+  assert [clip.aus for clip in result.clips] == ["AU1", "AU2"]
+  assert result.fixes == []
   assert said(result) == [
     f"{BOTH}: labels are neither those of CD6ME (AU 4+7 and 4+7+12) nor swapped; left"
     " as they are"
