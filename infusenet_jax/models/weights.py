@@ -133,7 +133,9 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
   """
   path = Path(path)
   if not path.is_file():
-    raise UserError(f"{path}: no such weights file")
+    raise UserError(
+      f"{path}: no such weights file; docs/comparable.md says where they come from"
+    )
   try:
     if path.suffix == ".npz":
       state = _plain(read_arrays(path))
