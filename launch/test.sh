@@ -3,4 +3,5 @@
 #   bash launch/test.sh -m slow
 # shellcheck source=launch/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh" dev
-exec "$VENV/bin/python" -m pytest "$@"
+# Two processes; the tests of one file share what it sets up.
+exec "$VENV/bin/python" -m pytest -n 2 --dist loadfile "$@"

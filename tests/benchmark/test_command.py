@@ -126,6 +126,7 @@ def test_a_missing_pytorch_is_one_line(tiny_config, monkeypatch):
     command.run(tiny_config, repeats=1, steps=1, peer=True)
 
 
+@pytest.mark.slow
 def test_torchs_epochs_are_of_the_published_network_and_of_a_frozen_one(tiny_config):
   pytest.importorskip("torch")
   clips = epoch.noise_clips(tiny_config, 4)

@@ -59,6 +59,7 @@ def test_evaluation_reproduces_the_authors_features_and_logits(published):
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.slow
 def test_training_reproduces_the_authors_loss_and_gradients(published):
   oracle, model, inputs, labels = published
   model.train()
@@ -78,6 +79,7 @@ def test_training_reproduces_the_authors_loss_and_gradients(published):
     assert relative_error(found, oracle[name]) < 1e-9, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [False, True])
 def test_the_loop_trains_everything_but_a_frozen_magnifier(frozen):
   torch.manual_seed(0)

@@ -19,6 +19,7 @@ TEXT = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
 EXAMPLE = TEXT[TEXT.index("## Clips of your own") :]
 
 
+@pytest.mark.slow
 def test_the_example_of_own_clips_runs(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   csv = re.search(r"```csv\n(.*?)```", EXAMPLE, re.DOTALL)[1]

@@ -189,6 +189,7 @@ def test_rotations_given_are_used_and_change_nothing(infusion):
     np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("infusion", ["unitary", "published"])
 def test_infused_in_one_place_is_stage_1_alone(infusion):
   model = _small(infusion=infusion, infused=1)
@@ -234,6 +235,7 @@ def test_without_the_window_apex_that_frame_changes_nothing():
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_training_on_clips_without_any_motion_stays_finite():
   model = _small()
   model.train()

@@ -131,6 +131,7 @@ def test_a_resnet_starts_both_branches(model, state, tmp_path):
     np.testing.assert_array_equal(after[name], before[name])
 
 
+@pytest.mark.slow
 def test_a_resnet_of_another_width_is_refused_with_the_files_name(state, tmp_path):
   path = tmp_path / "resnet18.npz"
   weights.write(path, _resnet(state))

@@ -52,6 +52,7 @@ def test_a_row_trains_as_the_published_one(row):
   assert tuple(config.seeds) == (45, 46, 47, 48, 49)
 
 
+@pytest.mark.slow
 def test_a_row_runs(train, tmp_path):
   results = train(small("off_apexnet"), tmp_path)
   assert results.published and results.beside_published() == ""
@@ -64,6 +65,7 @@ def test_the_other_rows_run(train, tmp_path):
     assert len(train(small(row), tmp_path / row).predictions) == 5
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there_is_named_before_training(train, tmp_path):
   config = small("resnet18")
   config.model.resnet_weights = published.IMAGENET

@@ -74,6 +74,7 @@ def test_results_carry_config_versions_seed_and_the_word_simulated(
   assert titles and all("simulated data" in title for title in titles)
 
 
+@pytest.mark.slow
 def test_leaving_one_subject_out_trains_and_tests_inside_each_database(
   tiny_config, clips, train, tmp_path
 ):

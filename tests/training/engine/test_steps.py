@@ -117,6 +117,7 @@ def test_clips_at_weight_zero_add_nothing_to_the_loss():
   assert jnp.allclose(masked_bce(logits, labels, jnp.array([1.0, 0.0])), alone)
 
 
+@pytest.mark.slow
 def test_a_trained_magnifier_is_among_the_trained_parameters(tiny_config):
   tiny_config.train.magnifier = True
   network = build_network(tiny_config, device_mesh(tiny_config.train.batch_size))

@@ -47,6 +47,7 @@ def test_losses_are_zero_for_a_perfect_decoder_and_count_light_without_motion():
   assert losses(magnifier, dark)[1] == 0
 
 
+@pytest.mark.slow
 def test_pretraining_writes_weights_and_resumes_where_it_was_killed(
   config, tmp_path, monkeypatch
 ):
