@@ -23,13 +23,13 @@ from infusenet_jax.runtime.workdir import (
   results_exist,
 )
 from infusenet_jax.training.engine.config import check_config, fold_names
-from infusenet_jax.training.engine.experiment import make_experiment, make_job
-from infusenet_jax.training.engine.folds import train_folds
-from infusenet_jax.training.engine.network import (
-  Network,
-  build_network,
+from infusenet_jax.training.engine.experiment import (
+  make_experiment,
+  make_job,
   seconds_per_step,
 )
+from infusenet_jax.training.engine.folds import train_folds
+from infusenet_jax.training.engine.network import Network, build_network
 from infusenet_jax.training.results import (
   Results,
   read_results,
@@ -137,7 +137,8 @@ def say_time_needed(config: ConfigDict, network: Network, workdir: Path) -> None
   )
   if config.protocol != "cd6me" or not steps:
     return
-  seconds, side_by_side = seconds_per_step(config, network), network.mesh.shape["fold"]
+  seconds = seconds_per_step(config, network, sum(counts.values()))
+  side_by_side = network.mesh.shape["fold"]
   _log.info(
     "measured %.2f s per training step%s: %d clips and %d steps still to train take "
     "about %s (without preparing data and testing)",
