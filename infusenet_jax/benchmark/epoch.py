@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,11 @@ def our_epoch(config: ConfigDict, network: Network, clips: Clips) -> Epoch:
     nonlocal states
     batches = list(epoch_batches(every, batch_size, [number]))
     streams = [
-      inputs.stream(batches.__getitem__, 0, len(batches)) for _ in range(folds)
+      iter(inputs.stream(batches.__getitem__, 0, len(batches))) for _ in range(folds)
     ]
-    for drawn in zip(*streams, strict=True):
-      states = network.train_step(states, inputs.join(drawn))
+    for _ in range(0, len(batches), inputs.steps_per_dispatch):
+      drawn = [list(islice(s, inputs.steps_per_dispatch)) for s in streams]
+      states, _ = network.train_steps(states, inputs.join(drawn))
     return float(network.stack.progress(states)[0][0])
 
   return epoch

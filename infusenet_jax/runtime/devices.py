@@ -149,8 +149,8 @@ def over_folds(mesh: Mesh) -> NamedSharding:
 
 
 def over_folds_and_batch(mesh: Mesh) -> NamedSharding:
-  """The sharding of one batch for each of several folds, (F, B, ...)."""
-  return NamedSharding(mesh, PartitionSpec("fold", "data"))
+  """The sharding of the batches of K steps of several folds, (F, K, B, ...)."""
+  return NamedSharding(mesh, PartitionSpec("fold", None, "data"))
 
 
 def even_batch(batch_size: int, mesh: Mesh) -> int:

@@ -27,13 +27,13 @@ from infusenet_jax.training.engine.config import (
   fold_names,
   sees_frames,
 )
-from infusenet_jax.training.engine.experiment import make_experiment, make_job
-from infusenet_jax.training.engine.folds import train_folds
-from infusenet_jax.training.engine.network import (
-  Network,
-  build_network,
+from infusenet_jax.training.engine.experiment import (
+  make_experiment,
+  make_job,
   seconds_per_step,
 )
+from infusenet_jax.training.engine.folds import train_folds
+from infusenet_jax.training.engine.network import Network, build_network
 from infusenet_jax.training.results import (
   Results,
   read_results,
@@ -145,7 +145,8 @@ def say_time_needed(config: ConfigDict, network: Network, workdir: Path) -> None
   )
   if config.protocol != "cd6me" or not steps * config.train.epochs:
     return
-  seconds, side_by_side = seconds_per_step(config, network), network.mesh.shape["fold"]
+  seconds = seconds_per_step(config, network, sum(counts.values()))
+  side_by_side = network.mesh.shape["fold"]
   _log.info(
     "measured %.2f s per training step%s: %d clips and %d steps still to train take "
     "about %s (without preparing data and testing)",

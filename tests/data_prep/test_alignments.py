@@ -28,6 +28,7 @@ from infusenet_jax.clips.alignment import (
   from_eyes,
   whole_frame,
 )
+from infusenet_jax.clips.faces import FaceDetector
 from infusenet_jax.runtime.errors import UserError
 from tests.data_prep.trees import draw_frame, write_casme2
 
@@ -149,7 +150,7 @@ def test_a_real_face_is_aligned_and_one_that_is_too_small_left_out(tmp_path):
     for number in (1, 3, 5):
       cv2.imwrite(str(clip_folder / f"img{number}.jpg"), picture)
   clips = open_database("casme2", folder).clips
-  (_, refused), (_, crops) = stream_crops(clips, 64, None, 4)
+  (_, refused), (_, crops) = stream_crops(clips, 64, FaceDetector, 4)
   assert "pixels high, expected at least 48" in str(refused)
   assert crops.alignment.found == "eyes"
   assert 30 < crops.alignment.face.eye_distance < 38

@@ -40,9 +40,9 @@ def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
       steps.append(1)
       if len(steps) in (2, 12):  # The second ends an epoch, of the other fold.
         os.kill(os.getpid(), signal.SIGTERM)
-      return network.train_step(state, batch)
+      return network.train_steps(state, batch)
 
-    return Network(**vars(network) | {"train_step": step})
+    return Network(**vars(network) | {"train_steps": step})
 
   monkeypatch.setattr(run, "build_network", build)
   for _ in range(2):

@@ -13,7 +13,7 @@ from infusenet_jax.training.engine import inputs
 
 ROOT = Path(__file__).parents[2]
 
-# Two seeds of six folds of unequal length, on clips of noise.
+# Two seeds of six folds, whose epochs have six or seven steps, on clips of noise.
 RUN = """
 import dataclasses, os, signal, sys
 from configs import quickstart
@@ -21,27 +21,27 @@ from infusenet_jax.runtime.errors import Preempted
 from infusenet_jax.training import run
 from tests.conftest import make_clips
 
-workdir, fold, data, stop = sys.argv[1], *map(int, sys.argv[2:])
+workdir, fold, data, stop, dispatch = sys.argv[1], *map(int, sys.argv[2:])
 config = quickstart.get_config()
 config.image_size, config.model.width, config.model.magnifier_weights = 32, 4, ""
 config.train.update({"epochs": 2, "batch_size": 8, "checkpoint_epochs": 1})
 # Rounding differs between one device and six, and Adam at a usual rate amplifies it.
 config.train.update({"learning_rate": 1e-6, "magnifier": True})
 config.seeds, config.mesh.fold, config.mesh.data = (45, 46), fold, data
-records = run.Records(make_clips(57), {})
+records = run.Records(make_clips(58), {})
 made, steps = run.build_network, []
 
 
-def build(config, mesh):  # SIGTERM comes at step `stop`.
-  network = made(config, mesh)
+def build(config, mesh):  # SIGTERM comes at dispatch `stop`.
+  network = made(config, mesh, dispatch)
 
   def step(*arguments):
     steps.append(1)
     if len(steps) == stop:
       os.kill(os.getpid(), signal.SIGTERM)
-    return network.train_step(*arguments)
+    return network.train_steps(*arguments)
 
-  return dataclasses.replace(network, train_step=step)
+  return dataclasses.replace(network, train_steps=step)
 
 
 run.build_network = build
@@ -53,11 +53,13 @@ except Preempted:
 """
 
 
-def run(workdir, devices: int, fold: int, data: int = -1, stop: int = 0) -> int:
+def run(
+  workdir, devices: int, fold: int, data: int = -1, stop: int = 0, dispatch: int = 1
+) -> int:
   """Starts the run, or goes on with it, on so many devices; its exit status."""
   flags = f"--xla_force_host_platform_device_count={devices}"
   done = subprocess.run(
-    [sys.executable, "-c", RUN, str(workdir), str(fold), str(data), str(stop)],
+    [sys.executable, "-c", RUN, workdir, *map(str, (fold, data, stop, dispatch))],
     cwd=ROOT,
     env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
     capture_output=True,
@@ -78,7 +80,7 @@ def test_six_folds_on_six_devices_give_what_one_gives(tmp_path):
   assert run(tmp_path / "one", devices=1, fold=1) == 0
   assert run(tmp_path / "six", devices=6, fold=6) == 0
   one, six = logits(tmp_path / "one"), logits(tmp_path / "six")
-  assert one.shape == six.shape == (2 * 57, 12)
+  assert one.shape == six.shape == (2 * 58, 12)
   np.testing.assert_allclose(six, one, rtol=1e-3, atol=1e-3)
   folders = sorted(path.name for path in (tmp_path / "one" / "folds").iterdir())
   assert len(folders) == 12
@@ -90,6 +92,22 @@ def test_six_folds_on_six_devices_give_what_one_gives(tmp_path):
   ]  # fmt: skip
   np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
   assert np.ptp(np.array(losses[0])[:, :, 1]) > 1e-3
+
+
+@pytest.mark.slow
+def test_folds_of_unequal_length_in_dispatches_of_four_steps_give_what_one_gives(
+  tmp_path,
+):
+  """Epochs of six and of seven steps, so that no dispatch ends where they do."""
+  assert run(tmp_path / "one", devices=1, fold=1) == 0
+  assert run(tmp_path / "four", devices=6, fold=6, stop=3, dispatch=4) == 75
+  assert run(tmp_path / "four", devices=6, fold=6, dispatch=4) == 0
+  one, four = logits(tmp_path / "one"), logits(tmp_path / "four")
+  np.testing.assert_allclose(four, one, rtol=1e-3, atol=1e-3)
+  for path in (tmp_path / "one").glob("folds/*/losses.csv"):
+    other = tmp_path / "four" / path.relative_to(tmp_path / "one")
+    losses = [np.loadtxt(p, delimiter=",", skiprows=1) for p in (path, other)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
 @pytest.mark.slow

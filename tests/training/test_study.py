@@ -43,9 +43,9 @@ def trained(monkeypatch):
       steps.append(config.name)
       if len(steps) == steps.stop:
         os.kill(os.getpid(), signal.SIGTERM)
-      return network.train_step(state, batch)
+      return network.train_steps(state, batch)
 
-    return Network(**vars(network) | {"train_step": step})
+    return Network(**vars(network) | {"train_steps": step})
 
   monkeypatch.setattr(run, "build_network", counting)
   records = run.Records(make_clips(), {"casme2": "a"})

@@ -88,9 +88,9 @@ def at_step(number: int, saved: Path, act, monkeypatch) -> None:
         while not saved.exists() and time.monotonic() < until:
           time.sleep(0.01)
         act()
-      return network.train_step(*arguments)
+      return network.train_steps(*arguments)
 
-    return dataclasses.replace(network, train_step=step)
+    return dataclasses.replace(network, train_steps=step)
 
   monkeypatch.setattr(run, "build_network", build)
 

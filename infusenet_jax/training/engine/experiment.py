@@ -1,8 +1,11 @@
 """What the folds and seeds of a run share, and what a trained fold predicts."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -14,9 +17,14 @@ from infusenet_jax.runtime.checkpoint import Checkpoints
 from infusenet_jax.runtime.devices import even_batch
 from infusenet_jax.runtime.workdir import fold_folder
 from infusenet_jax.training.engine.inputs import Inputs, input_arrays, make_inputs
-from infusenet_jax.training.engine.network import Network, decide, initial_state
+from infusenet_jax.training.engine.network import (
+  Network,
+  batch_shapes,
+  decide,
+  initial_state,
+)
 from infusenet_jax.training.engine.schedule import sequential_batches
-from infusenet_jax.training.engine.steps import TrainState
+from infusenet_jax.training.engine.steps import TrainState, new_state
 
 CHECKPOINTS = "checkpoints"
 
@@ -94,6 +102,34 @@ class Experiment:
     )
 
 
+def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
+  """Compiles the train steps and times them, on weights and as many clips of zeros."""
+  weights = jax.tree.map(_zeros, jax.eval_shape(network.draw, jax.random.key(0)))
+  state = new_state(weights, network.optimizer, network.mesh)
+  states = network.stack.fill(state)
+  batch_size, folds = config.train.batch_size, network.mesh.shape["fold"]
+  if network.steps_per_dispatch == 1:  # What is compiled is the same for any number.
+    clips = batch_size
+  arrays = {
+    name: np.zeros((clips, *like.shape[1:]), like.dtype)
+    for name, like in batch_shapes(config).items()
+    if name != "weights"
+  }
+  inputs = make_inputs(arrays, batch_size, network.mesh, network.steps_per_dispatch)
+  step = np.zeros(batch_size, np.int64), np.zeros(batch_size, np.float32)
+  batches = inputs.join([list(inputs.stream(lambda _: step, 0, 1))] * folds)
+  states, _ = jax.block_until_ready(network.train_steps(states, batches))
+  start = time.monotonic()
+  jax.block_until_ready(network.train_steps(states, batches))
+  return (time.monotonic() - start) / inputs.steps_per_dispatch
+
+
+def _zeros(like: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:
+  if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):  # A baseline's dropout.
+    return jax.random.key(0)
+  return np.zeros(like.shape, like.dtype)
+
+
 def make_experiment(config: ConfigDict, network: Network, clips: Clips) -> Experiment:
   """Puts what the network sees of the clips on the devices.
 
@@ -101,5 +137,7 @@ def make_experiment(config: ConfigDict, network: Network, clips: Clips) -> Exper
   """
   state = initial_state(config, network, config.seeds[0])
   arrays = input_arrays(config, network, state, clips)
-  inputs = make_inputs(arrays, config.train.batch_size, network.mesh)
+  inputs = make_inputs(
+    arrays, config.train.batch_size, network.mesh, network.steps_per_dispatch
+  )
   return Experiment(config, network, clips, inputs)

@@ -55,22 +55,29 @@ class FoldTraining:
   def is_done(self) -> bool:
     return self.step >= self.schedule.steps
 
-  @property
-  def ends_epoch(self) -> bool:
-    return self.step % self.schedule.epoch_steps == 0
+  def next_batches(self, count: int) -> list[Any]:
+    """What `Inputs.join` needs for the next `count` steps, or all that are left."""
+    return list(itertools.islice(self.batches, count))
 
-  @property
-  def is_to_be_saved(self) -> bool:
-    return self.is_done or self.step % self.schedule.checkpoint_steps == 0
+  def is_to_be_saved_after(self, step: int) -> bool:
+    """Whether its last steps, from `step` on, have passed where the state is saved."""
+    every = self.schedule.checkpoint_steps
+    return self.is_done or self.step // every > step // every
 
-  def write_loss(self, loss: float) -> None:
-    """Appends the epoch's mean loss to a CSV, over what a killed run left there."""
+  def epochs_ended_after(self, step: int) -> list[tuple[int, int]]:
+    """Each epoch that has ended since `step`, and how many steps after it."""
+    steps = self.schedule.epoch_steps
+    ended = range(step // steps + 1, self.step // steps + 1)
+    return [(epoch, epoch * steps - step) for epoch in ended]
+
+  def write_loss(self, epoch: int, loss: float) -> None:
+    """Appends an epoch's mean loss to a CSV, over what a killed run left there."""
     if not is_main():
       return
     path, rows = self.job.folder / LOSSES, [["epoch", "loss"]]
-    if self.epoch > 1 and path.exists():
-      rows = list(csv.reader(path.read_text().splitlines()))[: self.epoch]
-    rows.append([str(self.epoch), repr(loss)])
+    if epoch > 1 and path.exists():
+      rows = list(csv.reader(path.read_text().splitlines()))[:epoch]
+    rows.append([str(epoch), repr(loss)])
     write_atomically(path, "".join(",".join(row) + "\n" for row in rows))
 
   def not_finite(self, failed: int, clips: Clips) -> UserError:
@@ -133,19 +140,28 @@ class SideBySide:
     self.check_finite(place)
     return training
 
-  def step(self) -> None:
-    """One update of every fold, and what is due at the end of an epoch."""
-    drawn = [training and next(training.batches) for training in self.trainings]
-    batches = self.experiment.inputs.join(drawn)
-    self.states = self.network.train_step(self.states, batches)
+  def step(self) -> int:
+    """One dispatch: some updates of every fold, and what is due where epochs end.
+
+    Returns how many updates that were, of all folds together.
+    """
+    inputs = self.experiment.inputs
+    drawn = [
+      t.next_batches(inputs.steps_per_dispatch) if t else [] for t in self.trainings
+    ]
+    self.states, loss_sums = self.network.train_steps(self.states, inputs.join(drawn))
     for place, training in self.running():
-      training.step += 1
-      if training.ends_epoch:
+      before = training.step
+      training.step += len(drawn[place])
+      ended = training.epochs_ended_after(before)
+      if ended:
         self.check_finite(place)
-        loss_sum = float(self.network.stack.progress(self.states)[0][place])
-        training.write_loss(loss_sum / training.schedule.epoch_steps)
-        if training.is_to_be_saved:
-          self.save(place)
+      for epoch, count in ended:
+        loss_sum = float(loss_sums[place, count - 1])
+        training.write_loss(epoch, loss_sum / training.schedule.epoch_steps)
+      if training.is_to_be_saved_after(before):
+        self.save(place)
+    return sum(map(len, drawn))
 
   def check_finite(self, place: int) -> None:
     """Raises UserError, with the state saved, where a step has failed."""
@@ -214,8 +230,8 @@ def train_folds(
         signals.stop(jobs[0].folder.parent)
       if not running:
         return
-      side.step()
-      progress.advance(side, [training.job for _, training in running])
+      steps = side.step()
+      progress.advance(side, [training.job for _, training in running], steps)
 
 
 class _Progress:
@@ -231,11 +247,11 @@ class _Progress:
     self.total -= steps
     self.bar.total = self.total
 
-  def advance(self, side: SideBySide, jobs: Sequence[Job]) -> None:
-    """Counts one step of each job."""
+  def advance(self, side: SideBySide, jobs: Sequence[Job], steps: int) -> None:
+    """Counts steps, made of `jobs` together."""
     now = time.monotonic()
     if is_main() and now - self._drawn >= REDRAW_SECONDS and side.running():
       self._drawn = now
       self.bar.set_description(", ".join(map(str, jobs[:2])), refresh=False)
       self.bar.set_postfix_str(side.running_loss(), refresh=False)
-    self.bar.update(len(jobs))
+    self.bar.update(steps)

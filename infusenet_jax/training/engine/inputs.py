@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import grain
 import jax
@@ -23,7 +23,7 @@ from infusenet_jax.runtime.devices import (
 from infusenet_jax.training.engine.config import sees_frames
 from infusenet_jax.training.engine.network import Network
 from infusenet_jax.training.engine.schedule import sequential_batches
-from infusenet_jax.training.engine.steps import Batch, TrainState
+from infusenet_jax.training.engine.steps import Batch, Batches, TrainState
 
 _log = logging.getLogger(__name__)
 
@@ -34,12 +34,17 @@ Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Resident:
-  """All clips (N, ...) on every device; a batch is an index into them."""
+  """All clips (N, ...) on every device; a batch is an index into them.
+
+  Several steps in one dispatch look their clips up themselves; for a single one they
+  are looked up before, so that what is compiled does not depend on N.
+  """
 
   arrays: Batch
   gather: Callable[[Batch, np.ndarray], Batch]
   gather_folds: Callable[[Batch, np.ndarray], Batch]
   mesh: Mesh
+  steps_per_dispatch: int
 
   def take(self, numbers: np.ndarray) -> Batch:
     """The clips `numbers` (B,), split over all devices."""
@@ -49,28 +54,41 @@ class Resident:
     """What `join` needs of one fold, for its steps from `start` to `stop`."""
     return map(draw, range(start, stop))
 
-  def join(self, drawn: Sequence[Any]) -> Batch:
-    """A batch (F, B, ...) of what each fold's stream gave; None sits the step out."""
-    like = next(batch for batch in drawn if batch is not None)
-    idle = tuple(np.zeros_like(part) for part in like)
-    numbers, weights = map(np.stack, zip(*(b or idle for b in drawn), strict=True))
+  def join(self, drawn: Sequence[Sequence[Any]]) -> Batches:
+    """One dispatch of what each fold's stream gave, a list of steps for each fold.
+
+    A fold whose list is short, or empty, sits the rest of `steps_per_dispatch` out, so
+    that every dispatch has the shape that was compiled.
+    """
+    numbers, weights = next(steps[0] for steps in drawn if steps)
+    idle = (np.zeros_like(numbers), np.zeros_like(weights))
+    filled = [
+      [*steps, *[idle] * (self.steps_per_dispatch - len(steps))] for steps in drawn
+    ]
+    numbers, weights = (np.array([[s[i] for s in f] for f in filled]) for i in (0, 1))
     split = over_folds_and_batch(self.mesh)
     weights = jax.make_array_from_callback(weights.shape, split, weights.__getitem__)
-    return self.gather_folds(self.arrays, numbers) | {"weights": weights}
+    if self.steps_per_dispatch == 1:
+      clips = self.gather_folds(self.arrays, numbers)
+      return Batches({}, clips | {"weights": weights})
+    numbers = jax.make_array_from_callback(numbers.shape, split, numbers.__getitem__)
+    return Batches(self.arrays, {"numbers": numbers, "weights": weights})
 
 
 @dataclass(frozen=True)
 class Streamed:
   """All clips (N, ...) in host memory; Grain's threads read what comes next.
 
-  The same methods as `Resident`. A process reads only the rows that its own devices
-  need. A stream can be read from any step on, so that the step in the train state is
-  all that a checkpoint holds of it.
+  The same methods as `Resident`. A dispatch is one step: several would have to lie on
+  the device at once, and reading them takes longer than sending them off. A process
+  reads only the rows that its own devices need. A stream can be read from any step on,
+  so that the step in the train state is all that a checkpoint holds of it.
   """
 
   arrays: dict[str, np.ndarray]
   batch_size: int
   mesh: Mesh
+  steps_per_dispatch: ClassVar[int] = 1
 
   def take(self, numbers: np.ndarray) -> Batch:
     return put_batch({name: a[numbers] for name, a in self.arrays.items()}, self.mesh)
@@ -86,17 +104,18 @@ class Streamed:
     threads = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
     return iter(grain.MapDataset.range(start, stop).map(read).to_iter_dataset(threads))
 
-  def join(self, drawn: Sequence[Any]) -> Batch:
-    read = next(batch for batch in drawn if batch is not None)
-    own_folds, _ = _own_part(self._split, (len(drawn), self.batch_size))
-    batch = {}
+  def join(self, drawn: Sequence[Sequence[Any]]) -> Batches:
+    read = next(steps[0] for steps in drawn if steps)
+    shape = (len(drawn), 1, self.batch_size)
+    own_folds, *_ = _own_part(self._split, shape)
+    steps = {}
     for name, rows in read.items():
-      parts = [np.zeros_like(rows) if b is None else b[name] for b in drawn[own_folds]]
-      whole = (len(drawn), self.batch_size, *rows.shape[1:])
-      batch[name] = jax.make_array_from_process_local_data(
-        self._split, np.stack(parts), whole
+      idle = np.zeros_like(rows)
+      parts = [[f[0][name] if f else idle] for f in drawn[own_folds]]
+      steps[name] = jax.make_array_from_process_local_data(
+        self._split, np.array(parts), (*shape, *rows.shape[1:])
       )
-    return batch
+    return Batches({}, steps)
 
   @property
   def _split(self) -> NamedSharding:
@@ -104,7 +123,8 @@ class Streamed:
 
   def _own_rows(self) -> slice:
     """The part of a fold's batch that lies on this process's devices."""
-    _, rows = _own_part(self._split, (self.mesh.shape["fold"], self.batch_size))
+    shape = (self.mesh.shape["fold"], 1, self.batch_size)
+    *_, rows = _own_part(self._split, shape)
     return rows
 
 
@@ -123,7 +143,9 @@ def _own_part(split: NamedSharding, shape: tuple[int, ...]) -> tuple[slice, ...]
 Inputs = Resident | Streamed
 
 
-def make_inputs(arrays: dict[str, np.ndarray], batch_size: int, mesh: Mesh) -> Inputs:
+def make_inputs(
+  arrays: dict[str, np.ndarray], batch_size: int, mesh: Mesh, steps_per_dispatch: int
+) -> Inputs:
   """Puts `arrays` (each (N, ...)) on the devices, where they fit."""
   size = sum(array.nbytes for array in arrays.values())
   if not fits_device(size):
@@ -139,7 +161,8 @@ def make_inputs(arrays: dict[str, np.ndarray], batch_size: int, mesh: Mesh) -> I
     jax.jit(gather, in_shardings=(whole, whole), out_shardings=split)
     for split in (over_batch(mesh), over_folds_and_batch(mesh))
   )
-  return Resident(jax.device_put(arrays, whole), one, several, mesh)
+  arrays = jax.device_put(arrays, whole)
+  return Resident(arrays, one, several, mesh, steps_per_dispatch)
 
 
 def magnifier_arrays(

@@ -1,13 +1,11 @@
 """From a config to a model and the compiled steps that all folds and seeds share."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh
@@ -20,7 +18,6 @@ from infusenet_jax.models.baselines import BASELINES
 from infusenet_jax.models.branches import BRANCHES
 from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.models.infusenet import InfuseNet
-from infusenet_jax.runtime.devices import over_folds_and_batch
 from infusenet_jax.training.engine import optim, steps
 from infusenet_jax.training.engine.config import (
   FIXED_SIZE,
@@ -29,7 +26,7 @@ from infusenet_jax.training.engine.config import (
   magnified_input,
   sees_frames,
 )
-from infusenet_jax.training.engine.steps import Batch, TrainState, Weights
+from infusenet_jax.training.engine.steps import Batch, Batches, TrainState, Weights
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,8 @@ class Network:
     head_names: of its heads.
     optimizer, mesh: what its steps were built with.
     draw: (key) -> weights drawn at random.
-    train_step: (states, batches) -> states, of all folds side by side.
+    train_steps: (states, batches) -> states and losses, of all folds side by side.
+    steps_per_dispatch: updates in one call of it, where the clips are on the device.
     stack: access to the states of one fold among those side by side.
     magnify: (weights, frames) -> what a frozen magnifier contributes.
     rotate: (weights) -> the infusions' rotations.
@@ -53,15 +51,21 @@ class Network:
   optimizer: optax.GradientTransformation
   mesh: Mesh
   draw: Callable[[jax.Array], Weights]
-  train_step: Callable[[TrainState, Batch], TrainState]
+  train_steps: Callable[[TrainState, Batches], tuple[TrainState, jax.Array]]
+  steps_per_dispatch: int
   stack: steps.Stack
   magnify: Callable[[Weights, Batch], jax.Array]
   rotate: Callable[[Weights], Any]
   eval_step: Callable[[Weights, Any, Batch], jax.Array]
 
 
-def build_network(config: ConfigDict, mesh: Mesh) -> Network:
-  """The structure of `config`'s model and its steps, compiled on first use."""
+def build_network(
+  config: ConfigDict, mesh: Mesh, steps_per_dispatch: int | None = None
+) -> Network:
+  """The structure of `config`'s model and its steps, compiled on first use.
+
+  `steps_per_dispatch` is what suits the devices of `mesh` if left out.
+  """
   train_magnifier = config.train.magnifier
   model = nnx.eval_shape(lambda: _create_model(config, nnx.Rngs(0)))
   graph, *_ = steps.split_model(model, train_magnifier)
@@ -77,7 +81,7 @@ def build_network(config: ConfigDict, mesh: Mesh) -> Network:
         _create_model(config, nnx.Rngs(key)), train_magnifier
       )[1:]
     ),
-    train_step=steps.make_train_step(
+    train_steps=steps.make_train_steps(
       graph,
       optimizer,
       mesh,
@@ -85,6 +89,7 @@ def build_network(config: ConfigDict, mesh: Mesh) -> Network:
       mirror=config.train.mirror,
       cosine_epochs=config.train.epochs if config.train.schedule == "cosine" else None,
     ),
+    steps_per_dispatch=steps_per_dispatch or steps.steps_per_dispatch(mesh),
     stack=steps.make_stack(mesh),
     magnify=steps.make_magnify(graph, mesh),
     rotate=steps.make_rotate(graph, mesh),
@@ -123,32 +128,6 @@ def decide(heads: Sequence[Any], names: Sequence[str], by: str) -> Any:
     by: `config.decide_by`.
   """
   return heads[names.index(by)] if by in names else sum(heads) / len(heads)
-
-
-def seconds_per_step(config: ConfigDict, network: Network) -> float:
-  """Compiles the train step and times it, on weights and a batch of zeros."""
-  shapes = (jax.eval_shape(network.draw, jax.random.key(0)), batch_shapes(config))
-  weights, batch = jax.tree.map(_zeros, shapes)
-  state = steps.new_state(weights, network.optimizer, network.mesh)
-  states = network.stack.fill(state)
-  split = over_folds_and_batch(network.mesh)
-  folds = network.mesh.shape["fold"]
-  batch = {
-    name: jax.make_array_from_callback(
-      (folds, *part.shape), split, lambda index, part=part: part[None][0:1, index[1]]
-    )
-    for name, part in batch.items()
-  }
-  states = jax.block_until_ready(network.train_step(states, batch))
-  start = time.monotonic()
-  jax.block_until_ready(network.train_step(states, batch))
-  return time.monotonic() - start
-
-
-def _zeros(like: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:
-  if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):  # A baseline's dropout.
-    return jax.random.key(0)
-  return np.zeros(like.shape, like.dtype)
 
 
 def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:

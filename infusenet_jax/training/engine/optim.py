@@ -42,7 +42,9 @@ def mirror_faces(key: jax.Array, batch: dict[str, jax.Array]) -> dict[str, jax.A
     if name == "flow":
       u = other[..., 0]
       varies = u.max((1, 2), keepdims=True) > u.min((1, 2), keepdims=True)
-      other = other.at[..., 0].set(jnp.where(varies, 1 - u, u))
+      u = jnp.where(varies, 1 - u, u)
+      # Not `.at[].set`, which is a scatter.
+      other = jnp.concatenate([u[..., None], other[..., 1:]], axis=-1)
     return jnp.where(chosen, other, x)
 
   seen = {"flow", "latents", *FRAMES}

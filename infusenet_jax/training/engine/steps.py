@@ -20,6 +20,12 @@ from infusenet_jax.runtime.devices import (
 from infusenet_jax.training.engine import optim
 
 Batch = dict[str, jax.Array]
+
+# Updates in one dispatch, where clips lie on the device: a GPU or TPU makes an update
+# in milliseconds, of which the host would take its part each time. On a CPU dispatching
+# costs nothing beside an update, and a convolution's gradient inside a scan runs many
+# times slower than outside.
+STEPS_ON_ACCELERATORS, STEPS_ON_CPU = 20, 1
 # Trained parameters, frozen parameters, batch statistics and the like.
 Weights = tuple[nnx.State, nnx.State, nnx.State]
 # From a network that is ready to train and a batch to a number; see `heads_bce`.
@@ -87,7 +93,27 @@ def new_state(
   return jax.device_put(state, replicated(mesh))
 
 
-def make_train_step(
+class Batches(NamedTuple):
+  """What K updates of F folds side by side are fed.
+
+  Attributes:
+    clips: what the network sees of all clips, (N, ...) in every array, whole on every
+      device; {} where `steps` holds them.
+    steps: (F, K, B, ...) in every array: `weights`, and either `numbers` of clips or
+      the clips themselves.
+  """
+
+  clips: Batch
+  steps: Batch
+
+
+def steps_per_dispatch(mesh: Mesh) -> int:
+  """How many updates the devices of `mesh` are sent at once."""
+  on_cpu = mesh.devices.flat[0].platform == "cpu"
+  return STEPS_ON_CPU if on_cpu else STEPS_ON_ACCELERATORS
+
+
+def make_train_steps(
   graph: nnx.GraphDef,
   optimizer: optax.GradientTransformation,
   mesh: Mesh,
@@ -95,13 +121,14 @@ def make_train_step(
   *,
   mirror: bool = False,
   cosine_epochs: int | None = None,
-) -> Callable[[TrainState, Batch], TrainState]:
-  """Compiles one update of F folds side by side, each on its own group of devices.
+) -> Callable[[TrainState, Batches], tuple[TrainState, jax.Array]]:
+  """Compiles K updates of F folds side by side, each on its own group of devices.
 
-  Every leaf of the state has a leading axis (F,); the state is donated. A batch holds
-  `flow` (F, B, H, W, 3) in [0, 1], `labels` (F, B, 12), `weights` (F, B) and what else
-  the model sees: `latents` (F, B, H/4, W/4, 64), say, or the uint8 frames. A fold
-  whose weights are all 0 sits the step out.
+  Every leaf of the state has a leading axis (F,); the state is donated. A fold's batch
+  of one step holds `flow` (B, H, W, 3) in [0, 1], `labels` (B, 12), `weights` (B,) and
+  what else the model sees: `latents` (B, H/4, W/4, 64), say, or the uint8 frames. A
+  fold whose weights are all 0 sits the step out. Returns the states and, (F, K), their
+  `loss_sum` after each update, on all devices.
 
   `loss` is what falls: another task than finding AUs brings another one. `mirror`
   mirrors faces at random; with `cosine_epochs` the learning rate falls to 0 over so
@@ -142,28 +169,51 @@ def make_train_step(
       epoch_steps=state.epoch_steps,
       seed=state.seed,
       loss_sum=jnp.where(
-        takes_part, jnp.where(begins, 0, state.loss_sum) + value, state.loss_sum
+        takes_part,
+        jnp.where(begins, 0, state.loss_sum) + value.astype(state.loss_sum.dtype),
+        state.loss_sum,
       ),
       failed_step=jnp.where(fails, state.step, state.failed_step),
     )
 
-  def own_fold(states: TrainState, batches: Batch) -> TrainState:
-    state, batch = jax.tree.map(lambda x: x[0], (states, batches))
-    return jax.tree.map(lambda x: x[None], update(state, batch))
+  def own_fold(states: TrainState, batches: Batches) -> tuple[TrainState, jax.Array]:
+    def step(state: TrainState, own: Batch) -> tuple[TrainState, jax.Array]:
+      state = update(state, _gathered(batches.clips, own))
+      return state, state.loss_sum
+
+    state, own = jax.tree.map(lambda x: x[0], (states, batches.steps))
+    if len(own["weights"]) > 1:
+      state, loss_sums = jax.lax.scan(step, state, own)
+    else:
+      state, loss_sums = step(state, jax.tree.map(lambda x: x[0], own))
+    state, loss_sums = jax.tree.map(lambda x: x[None], (state, loss_sums))
+    return state, loss_sums.reshape(1, -1)
 
   # Manual over folds, which never talk to each other; XLA splits the batches.
-  step = jax.shard_map(
+  fold = PartitionSpec("fold")
+  steps = jax.shard_map(
     own_fold,
     mesh=mesh,
-    in_specs=PartitionSpec("fold"),
-    out_specs=PartitionSpec("fold"),
+    in_specs=(fold, Batches(PartitionSpec(), fold)),
+    out_specs=fold,
     axis_names={"fold"},
     check_vma=False,
   )
-  states, batches = over_folds(mesh), over_folds_and_batch(mesh)
+  states, whole = over_folds(mesh), replicated(mesh)
   return jax.jit(
-    step, in_shardings=(states, batches), out_shardings=states, donate_argnums=0
+    steps,
+    in_shardings=(states, Batches(whole, over_folds_and_batch(mesh))),
+    out_shardings=(states, whole),
+    donate_argnums=0,
   )
+
+
+def _gathered(clips: Batch, own: Batch) -> Batch:
+  """One step's batch (B, ...), its clips looked up by their numbers."""
+  if "numbers" not in own:
+    return own
+  batch = {name: array[own["numbers"]] for name, array in clips.items()}
+  return batch | {"weights": own["weights"]}
 
 
 class Stack(NamedTuple):
@@ -256,7 +306,7 @@ def heads_bce(model: Classifier, batch: Batch) -> jax.Array:
 def logits(
   model: Classifier, batch: Batch, rotations: Any = None
 ) -> tuple[jax.Array, ...]:
-  """The logits (B, 12) of all heads on a batch as `make_train_step` describes it."""
+  """The logits (B, 12) of all heads on a batch as `make_train_steps` describes it."""
   flow = batch["flow"].astype(jnp.float32)
   return model.heads(flow, magnified_latents(model, batch), rotations=rotations)
 
@@ -277,6 +327,8 @@ def scale_frame(frame: jax.Array) -> jax.Array:
 
 def masked_bce(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
   """Binary cross-entropy, mean over AUs and, by `weights` (B,), over clips."""
-  logits = logits.astype(jnp.float32)
-  each = optax.sigmoid_binary_cross_entropy(logits, labels.astype(jnp.float32)).mean(-1)
+  logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+  each = optax.sigmoid_binary_cross_entropy(logits, labels.astype(logits.dtype)).mean(
+    -1
+  )
   return (each * weights).sum() / jnp.maximum(weights.sum(), 1e-6)

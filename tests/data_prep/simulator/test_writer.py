@@ -104,10 +104,10 @@ def test_a_stopped_run_looks_unfinished_and_goes_on(tiny, tmp_path, monkeypatch)
   root, truth = tmp_path / "stopped", writer._write_truth
   written = []
 
-  def stop(path, film):
+  def stop(path, film, onset):
     if len(written) == 4:
       raise KeyboardInterrupt
-    truth(path, film)
+    truth(path, film, onset)
     written.append(path)
 
   monkeypatch.setattr(writer, "_write_truth", stop)

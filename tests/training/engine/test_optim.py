@@ -12,7 +12,7 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine import optim
 from infusenet_jax.training.engine.config import check_config
 from infusenet_jax.training.engine.network import build_network, initial_state
-from tests.training.engine.test_steps import random_batch
+from tests.training.engine.test_steps import random_batch, train_step
 
 
 def faces(seed: int, count: int = 32) -> dict[str, np.ndarray]:
@@ -74,7 +74,7 @@ def params_after(config, steps: int, *, seed: int = 0, epoch_steps: int = 2):
   )
   states, seen = network.stack.fill(state), []
   for number in range(steps):
-    states = network.train_step(states, random_batch(config, number))
+    states = train_step(network, states, random_batch(config, number))
     seen.append(np.concatenate([np.ravel(x) for x in jax.tree.leaves(states.params)]))
   return seen
 

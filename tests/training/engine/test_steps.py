@@ -19,7 +19,7 @@ from infusenet_jax.training.engine.network import (
   build_network,
   initial_state,
 )
-from infusenet_jax.training.engine.steps import masked_bce, split_model
+from infusenet_jax.training.engine.steps import Batches, masked_bce, split_model
 from tests.training.conftest import compiled_network
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +35,12 @@ def random_batch(config, seed: int = 0, folds: int = 1) -> dict[str, np.ndarray]
   batch["labels"] = rng.integers(0, 2, batch["labels"].shape, dtype=np.uint8)
   batch["weights"] = np.ones(config.train.batch_size, np.float32)
   return {name: np.stack([part] * folds) for name, part in batch.items()}
+
+
+def train_step(network, states, batch: dict[str, np.ndarray]):
+  """One update with what `random_batch` returned."""
+  steps = {name: part[:, None] for name, part in batch.items()}
+  return network.train_steps(states, Batches({}, steps))[0]
 
 
 @pytest.fixture
@@ -53,13 +59,13 @@ def test_training_lowers_the_loss_and_leaves_the_magnifier(
   assert len(jax.tree.leaves(frozen)) > 20
   batch, losses, first = random_batch(tiny_config), [], state.params
   for _ in range(30):
-    state = network.train_step(state, batch)
+    state = train_step(network, state, batch)
     losses.append(float(state.loss_sum[0]))  # An epoch is one step here.
   assert losses[-1] < 0.7 * losses[0]
   assert all(leaf.is_deleted() for leaf in jax.tree.leaves(first))  # Donated.
   assert int(state.step[0]) == 30
   jax.tree.map(np.testing.assert_array_equal, frozen, state.frozen)
-  assert network.train_step._cache_size() == 1
+  assert network.train_steps._cache_size() == 1
 
 
 def test_a_step_that_is_not_finite_changes_nothing_and_is_named(
@@ -67,11 +73,11 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_named(
 ):
   network, state = network_and_state
   batch = random_batch(tiny_config)
-  state = network.train_step(state, batch)
+  state = train_step(network, state, batch)
   params = jax.tree.map(np.asarray, state.params)
   broken = batch | {"flow": np.full_like(batch["flow"], np.nan)}
-  state = network.train_step(state, broken)
-  state = network.train_step(state, batch)
+  state = train_step(network, state, broken)
+  state = train_step(network, state, batch)
   assert int(state.failed_step[0]) == 1
   jax.tree.map(np.testing.assert_array_equal, params, state.params)
 
@@ -79,9 +85,9 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_named(
 def test_a_fold_without_clips_sits_the_step_out(tiny_config, network_and_state):
   network, state = network_and_state
   batch = random_batch(tiny_config)
-  state = network.train_step(state, batch)
+  state = train_step(network, state, batch)
   before = jax.tree.map(np.asarray, state)
-  state = network.train_step(state, batch | {"weights": 0 * batch["weights"]})
+  state = train_step(network, state, batch | {"weights": 0 * batch["weights"]})
   jax.tree.map(np.testing.assert_array_equal, before, state)
 
 
@@ -94,7 +100,7 @@ def test_running_means_move_a_tenth_towards_the_batch_and_evaluation_uses_them(
   model = nnx.merge(network.graph, *jax.tree.map(jnp.copy, before.weights))
   features = model.flow_stem.conv1(batch["flow"][0].astype(np.float32))
   expected = 0.9 * model.flow_stem.bn1.mean[...] + 0.1 * features.mean((0, 1, 2))
-  states = network.train_step(states, batch)
+  states = train_step(network, states, batch)
   after = network.stack.pick(states, 0)
   found = nnx.merge(network.graph, *after.weights).flow_stem.bn1.mean[...]
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
@@ -132,7 +138,7 @@ import json, sys, jax, numpy as np
 from configs import quickstart
 from infusenet_jax.training.engine.network import build_network, initial_state
 from infusenet_jax.runtime.devices import device_mesh
-from tests.training.engine.test_steps import random_batch
+from tests.training.engine.test_steps import random_batch, train_step
 
 folds = int(sys.argv[1])
 config = quickstart.get_config()
@@ -144,7 +150,7 @@ for place in range(folds):  # Every fold from weights of its own.
   states = network.stack.put(states, place, initial_state(config, network, place))
 losses = []
 for step in range(3):
-  states = network.train_step(states, random_batch(config, step, folds))
+  states = train_step(network, states, random_batch(config, step, folds))
   losses.append(np.asarray(states.loss_sum).tolist())
 picked = network.stack.pick(states, folds - 1)
 leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(picked.params)]
