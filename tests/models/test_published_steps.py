@@ -197,6 +197,6 @@ def test_a_baselines_steps_are_pytorchs(name):
   compare(SmallNetwork(name, {"sssnet": 64, "ststnet": 28}[name]))
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_published_infusenets_steps_are_pytorchs():
   compare(WholeInfuseNet())

@@ -22,7 +22,7 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(tmp_path):
   assert kill_and_compare(tmp_path, config, kills=1, seed=0) == []
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_infusenet_killed_five_times_ends_like_one_that_was_not(tmp_path):
   assert kill_and_compare(tmp_path, "configs/quickstart.py", kills=5, seed=0) == []
 

@@ -44,7 +44,7 @@ def pool(tmp_path):
   shutil.rmtree(tmp_path)  # Some 80,000 links.
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("tree", TREES, ids=str)
 def test_every_clip_comes_in(tmp_path, pool, tree):
   plant_whole(tmp_path / "root", tree, pool)
