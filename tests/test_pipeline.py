@@ -28,13 +28,15 @@ def shrink(config: ConfigDict, simulated: str) -> ConfigDict:
 
 
 def test_infusenet_and_a_baseline_run_from_nothing_to_tables(
-  tiny_config, simulated, tmp_path, capfd
+  tiny_config, simulated, tmp_path
 ):
-  train_and_evaluate(shrink(tiny_config, simulated), tmp_path / "infusenet")
-  other = shrink(baselines.get_config("sssnet,quickstart"), simulated)
-  train_and_evaluate(other, tmp_path / "sssnet")
-  printed = capfd.readouterr()
-  assert printed.out.count("Database table (simulated data)") == 2
+  configs = {
+    "infusenet": shrink(tiny_config, simulated),
+    "sssnet": shrink(baselines.get_config("sssnet,quickstart"), simulated),
+  }
+  for name, config in configs.items():
+    text = train_and_evaluate(config, tmp_path / name).text()
+    assert "Database table (simulated data)" in text
   for name, title in (("infusenet", "InfuseNet, quickstart"), ("sssnet", "sssnet")):
     results = json.loads((tmp_path / name / "results.json").read_text())
     assert title in results["title"] and results["simulated"]

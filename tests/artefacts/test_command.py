@@ -84,12 +84,8 @@ def trained(tmp_path_factory):
   config.image_size = 32
   config.train.update({"epochs": 1, "batch_size": 8, "checkpoint_epochs": 1})
   config.folds = "casme2,samm"
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(train, "make_records", lambda config: None)
-    patch.setattr(train, "records_folder", lambda config: folder)
-    patch.setattr(train, "load_clips", lambda folder, size: clips)
-    patch.setattr(train, "say_time_needed", lambda *_: None)
-    train.train_and_evaluate(config, folder / "ststnet")
+  records = train.Records(clips, {})
+  train.train_and_evaluate(config, folder / "ststnet", lambda _: records)
   return folder / "ststnet", clips
 
 
