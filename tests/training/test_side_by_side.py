@@ -1,5 +1,6 @@
 """Folds and seeds on groups of devices give what they give one after another."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -21,9 +22,11 @@ from infusenet_jax.runtime.errors import Preempted
 from infusenet_jax.training import run
 from tests.conftest import make_clips
 
-workdir, fold, data, stop, dispatch = sys.argv[1], *map(int, sys.argv[2:])
+workdir, model, *numbers = sys.argv[1:]
+fold, data, stop, dispatch = map(int, numbers)
 config = quickstart.get_config()
 config.image_size, config.model.width, config.model.magnifier_weights = 32, 4, ""
+config.model.name = model
 config.train.update({"epochs": 2, "batch_size": 8, "checkpoint_epochs": 1})
 # Rounding differs between one device and six, and Adam at a usual rate amplifies it.
 config.train.update({"learning_rate": 1e-6, "magnifier": True})
@@ -54,12 +57,26 @@ except Preempted:
 
 
 def run(
-  workdir, devices: int, fold: int, data: int = -1, stop: int = 0, dispatch: int = 1
+  workdir,
+  devices: int,
+  fold: int,
+  data: int = -1,
+  stop: int = 0,
+  dispatch: int = 1,
+  model: str = "infusenet",
 ) -> int:
   """Starts the run, or goes on with it, on so many devices; its exit status."""
+  numbers = (fold, data, stop, dispatch)
   flags = f"--xla_force_host_platform_device_count={devices}"
   done = subprocess.run(
-    [sys.executable, "-c", RUN, workdir, *map(str, (fold, data, stop, dispatch))],
+    [
+      sys.executable,
+      "-c",
+      RUN,
+      workdir,
+      model,
+      *map(str, (fold, data, stop, dispatch)),
+    ],
     cwd=ROOT,
     env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
     capture_output=True,
@@ -112,11 +129,12 @@ def test_folds_of_unequal_length_in_dispatches_of_four_steps_give_what_one_gives
 
 @pytest.mark.slow
 def test_a_run_goes_on_however_its_folds_are_spread_over_devices(tmp_path):
+  parts, go_on = tmp_path / "parts", functools.partial(run, model="flow_branch")
   # Stopped in its fourth fold on one device, and again with six folds side by side.
-  assert run(tmp_path / "parts", devices=1, fold=1, stop=45) == 75
-  assert run(tmp_path / "parts", devices=6, fold=6, stop=5) == 75
-  assert run(tmp_path / "parts", devices=4, fold=1, data=4) == 0
-  assert run(tmp_path / "whole", devices=1, fold=1) == 0
+  assert go_on(parts, devices=1, fold=1, stop=45) == 75
+  assert go_on(parts, devices=6, fold=6, stop=5) == 75
+  assert go_on(parts, devices=4, fold=1, data=4) == 0
+  assert go_on(tmp_path / "whole", devices=1, fold=1) == 0
   np.testing.assert_allclose(
     logits(tmp_path / "parts"), logits(tmp_path / "whole"), rtol=1e-3, atol=1e-3
   )
