@@ -23,6 +23,7 @@ from infusenet_jax.runtime.devices import (
   is_main,
   join_processes,
   keep_compiled,
+  keep_freed_memory,
   lost_process,
 )
 from infusenet_jax.runtime.errors import REQUEUE, UserError, exit_with_one_line
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str]) -> None:
     )
   config = read_config(tuple(TASKS))
   start_log()
+  keep_freed_memory()
   keep_compiled()
   _join_processes()
   with obey_sigterm():

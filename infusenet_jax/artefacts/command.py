@@ -34,7 +34,7 @@ from infusenet_jax.artefacts.truth import read_truth
 from infusenet_jax.clips.prepared import records_identity
 from infusenet_jax.clips.records import Clips, load_clips
 from infusenet_jax.evaluate.predictions import read_predictions, write_predictions
-from infusenet_jax.runtime.devices import keep_compiled
+from infusenet_jax.runtime.devices import keep_compiled, keep_freed_memory
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.workdir import versions
@@ -211,6 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   logging.basicConfig(
     level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
   )
+  keep_freed_memory()
   keep_compiled()
   try:
     study(options.workdirs, options.sets, options.out, options.scale)

@@ -37,6 +37,7 @@ from infusenet_jax.benchmark.tables import (
   whole_run_line,
 )
 from infusenet_jax.runtime.command import parse_flags, read_config, start_log
+from infusenet_jax.runtime.devices import keep_freed_memory
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.text import text_table
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str]) -> None:
     raise UserError(f"{arguments[1]!r} is no flag; try --help")
   config = read_config(("cd6me",))
   start_log()
+  keep_freed_memory()
   if _PEER.value:  # Or JAX takes most of a GPU's memory before PyTorch starts.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   results = run(

@@ -1,6 +1,8 @@
 """Processes and devices: start-up, the mesh of folds and data, what lies where."""
 
+import ctypes
 import os
+import platform
 import re
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from infusenet_jax.runtime.errors import UserError
 
 # Seconds without a sign of life after which a process counts as dead.
 _HEARTBEAT = 30
+# From malloc.h: M_ARENA_MAX, M_MMAP_MAX and M_TRIM_THRESHOLD, in bytes.
+_MALLOC = {-8: 1, -4: 0, -1: 2**31 - 1}
 # How jaxlib 0.10 says, after a status, that a process at the other end is gone: gloo
 # between CPUs (what its own checks find reads "[enforce fail at" instead), NCCL between
 # GPUs (of its errors ncclRemoteError alone), and the service that process 0 runs.
@@ -27,6 +31,19 @@ _LOST = re.compile(
   ),
   re.DOTALL,
 )
+
+
+def keep_freed_memory() -> None:
+  """Tells glibc to keep what is freed for what is asked for next; nothing elsewhere.
+
+  On a CPU XLA asks for a step's scratch memory (0.4 GB at 112 px) anew in each call.
+  By default glibc takes it from the system and gives it back: 110,000 page faults a
+  step, which cost more than what keeping it does. To be called before JAX computes.
+  """
+  if platform.libc_ver()[0] == "glibc":
+    mallopt = ctypes.CDLL(None).mallopt
+    for option, value in _MALLOC.items():
+      mallopt(option, value)
 
 
 def keep_compiled() -> None:

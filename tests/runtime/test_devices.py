@@ -1,3 +1,7 @@
+import platform
+import subprocess
+import sys
+
 import pytest
 from jax.errors import JaxRuntimeError
 
@@ -72,3 +76,26 @@ def test_an_ended_process_is_known_by_what_jaxlib_says(error):
 )
 def test_an_error_of_ones_own_is_no_lost_process(error):
   assert lost_process(error) is None
+
+
+FAULTS_OF_MEMORY_ASKED_FOR_AGAIN = """
+import resource, sys
+from infusenet_jax.runtime.devices import keep_freed_memory
+
+if sys.argv[1] == "kept":
+  keep_freed_memory()
+for _ in range(3):  # 100 MB, all pages of it written to.
+  before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+  b"1" * 100_000_000
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc only")
+def test_freed_memory_is_kept_for_what_is_asked_for_next():
+  faults = {}
+  for case in ("given back", "kept"):
+    command = [sys.executable, "-c", FAULTS_OF_MEMORY_ASKED_FOR_AGAIN, case]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    faults[case] = int(done.stdout)
+  assert faults["kept"] < 10 < faults["given back"]
