@@ -69,14 +69,7 @@ def run(
   numbers = (fold, data, stop, dispatch)
   flags = f"--xla_force_host_platform_device_count={devices}"
   done = subprocess.run(
-    [
-      sys.executable,
-      "-c",
-      RUN,
-      workdir,
-      model,
-      *map(str, (fold, data, stop, dispatch)),
-    ],
+    [sys.executable, "-c", RUN, workdir, model, *map(str, numbers)],
     cwd=ROOT,
     env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
     capture_output=True,
