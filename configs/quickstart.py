@@ -5,7 +5,7 @@
 Reduced against configs/cd6me.py: simulated databases with evenly spread AUs,
 64 px instead of 224, trunks of a quarter of the width (16, 32, 64, 128 channels),
 one seed instead of five, fewer epochs at a higher learning rate that falls to 0, half
-of the faces mirrored. About 3 minutes on two cores, installation included;
+of the faces mirrored. A few minutes on two cores, installation included;
 database-average binary F1 86 where always saying "positive" gets 21 (simulated data).
 """
 
