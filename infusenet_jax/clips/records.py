@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import grain
 import numpy as np
-from array_record.python.array_record_module import ArrayRecordReader
 from tqdm import tqdm
 
 from infusenet_jax.clips.prepared import (
@@ -77,6 +75,8 @@ def load_clips(
 
 
 def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
+  import grain  # Slow to import, and clips made in memory need it not.
+
   metadata = read_metadata(folder)
   source = _Source(folder)
   if len(source) != metadata.get("clips", len(source)):
@@ -111,7 +111,9 @@ class _Source:
   """
 
   def __init__(self, folder: Path):
-    import tensorflow_datasets as tfds  # Slow to import, and only reading needs it.
+    # Slow to import, and only reading needs them.
+    import tensorflow_datasets as tfds
+    from array_record.python.array_record_module import ArrayRecordReader
 
     self._folder = folder
     noted = sum(shard_lengths(folder))

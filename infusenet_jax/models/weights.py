@@ -16,8 +16,6 @@ from types import ModuleType
 
 import jax.numpy as jnp
 import numpy as np
-import safetensors
-import safetensors.numpy
 from flax import nnx
 
 from infusenet_jax.models.classifier import Classifier
@@ -169,6 +167,8 @@ def write(path: str | Path, state: State) -> None:
   if path.suffix == ".npz":
     np.savez_compressed(path, **state)
   elif path.suffix == ".safetensors":
+    import safetensors.numpy  # As torch, only where such a file is.
+
     safetensors.numpy.save_file(state, path)
   elif path.suffix == ".pth":
     torch = _torch(path)
@@ -178,6 +178,8 @@ def write(path: str | Path, state: State) -> None:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+  import safetensors.numpy
+
   try:
     return safetensors.numpy.load_file(path)
   except (safetensors.SafetensorError, KeyError, TypeError) as error:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import grain
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
@@ -94,6 +93,8 @@ class Streamed:
     return put_batch({name: a[numbers] for name, a in self.arrays.items()}, self.mesh)
 
   def stream(self, draw: Draw, start: int, stop: int) -> Iterator[Any]:
+    import grain  # Slow to import, and clips on the device need it not.
+
     rows = self._own_rows()
 
     def read(step: int) -> Batch:

@@ -1,0 +1,1 @@
+"""One accelerator, measured in an hour: how exact, how fast, beside what."""
