@@ -15,11 +15,12 @@ measure=("$PYTHON" -m infusenet_jax.benchmark.accelerator ${TINY:+--tiny})
 parts=() out=
 while [ $# -gt 0 ]; do
   case $1 in
-    --out) out=${2:-} && shift 2 || shift ;;
-    --out=*) out=${1#--out=} && shift ;;
-    -*) echo "error: $1 is no flag; expected [PART...] --out OUT" >&2 && exit 2 ;;
-    *) parts+=("$1") && shift ;;
+    --out) out=${2:-}; [ $# -lt 2 ] || shift ;;
+    --out=*) out=${1#--out=} ;;
+    -*) echo "error: $1 is no flag; expected [PART...] --out OUT" >&2; exit 2 ;;
+    *) parts+=("$1") ;;
   esac
+  shift
 done
 if [ -z "$out" ]; then
   echo "error: --out is missing; expected [PART...] --out OUT, a folder" >&2

@@ -297,3 +297,11 @@ def test_a_release_runs_every_test_the_quickstart_and_builds_the_wheel():
   assert len(steps) == len(parts)
   for step, part in zip(steps, parts, strict=True):
     assert part in step
+
+
+def test_an_interpreter_that_does_not_run_is_one_line():
+  done = subprocess.run(
+    ["bash", "launch/versions.sh", "/nowhere/python3"], capture_output=True, text=True
+  )
+  assert done.returncode == 2
+  assert "error: /nowhere/python3 does not run" in done.stderr
