@@ -15,6 +15,8 @@ from infusenet_jax.clips.records import Clips
 # Most of a test's time is compiling: what one process compiled, the next ones reuse.
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)  # for processes that tests start
+# A test's network runs for milliseconds, so compiling it less well takes less time.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 

@@ -150,6 +150,11 @@ def device_mesh(batch_size: int, fold: int = 1, data: int = -1) -> Mesh:
   return jax.make_mesh((fold, data), ("fold", "data"), axis_types=(AxisType.Auto,) * 2)
 
 
+def on_cpu(mesh: Mesh) -> bool:
+  """Whether the mesh is of CPU devices."""
+  return mesh.devices.flat[0].platform == "cpu"
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
   """The sharding of what every device holds whole: one state, resident clips."""
   return NamedSharding(mesh, PartitionSpec())

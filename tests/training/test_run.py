@@ -111,6 +111,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside(tiny_config, train, tmp_path, 
   assert "is damaged" in caplog.text
 
 
+@pytest.mark.slow
 def test_sigterm_while_the_last_fold_is_tested_stops_the_run(
   tiny_config, train, tmp_path, monkeypatch
 ):

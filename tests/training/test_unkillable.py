@@ -95,6 +95,7 @@ def at_step(number: int, saved: Path, act, monkeypatch) -> None:
   monkeypatch.setattr(run, "build_network", build)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "left, what", [(0, "losses.csv"), (20_000, "checkpoints")], ids=["losses", "state"]
 )
@@ -116,6 +117,7 @@ def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
   assert not list(disk.folder.rglob("*orbax-checkpoint-tmp*"))
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_when_a_fold_is_tested_is_one_line(
   tiny_config, train, disk, monkeypatch
 ):

@@ -12,6 +12,7 @@ from jax.sharding import Mesh, PartitionSpec
 from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.runtime.devices import (
+  on_cpu,
   over_batch,
   over_folds,
   over_folds_and_batch,
@@ -109,8 +110,7 @@ class Batches(NamedTuple):
 
 def steps_per_dispatch(mesh: Mesh) -> int:
   """How many updates the devices of `mesh` are sent at once."""
-  on_cpu = mesh.devices.flat[0].platform == "cpu"
-  return STEPS_ON_CPU if on_cpu else STEPS_ON_ACCELERATORS
+  return STEPS_ON_CPU if on_cpu(mesh) else STEPS_ON_ACCELERATORS
 
 
 def make_train_steps(

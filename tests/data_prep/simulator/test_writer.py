@@ -100,6 +100,7 @@ def test_a_finished_root_is_reused_and_another_refused(tiny):
     simulate(tiny, dataclasses.replace(TINY, nuisance=0.5))
 
 
+@pytest.mark.slow
 def test_a_stopped_run_looks_unfinished_and_goes_on(tiny, tmp_path, monkeypatch):
   root, truth = tmp_path / "stopped", writer._write_truth
   written = []

@@ -31,7 +31,7 @@ def in_float64(tree):
 
 
 @pytest.mark.parametrize(
-  "name", ["ststnet", pytest.param("infusenet", marks=pytest.mark.slow)]
+  "name", ["off_apexnet", pytest.param("infusenet", marks=pytest.mark.slow)]
 )
 def test_parameters_are_those_of_step_by_step(tiny_config, name):
   config, size = tiny_config, tiny_config.train.batch_size
@@ -76,6 +76,7 @@ def files(workdir: Path) -> dict[str, bytes]:
   }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, 10], ids=["within epochs", "beyond epochs"])
 def test_a_run_that_is_stopped_between_dispatches_ends_like_one_that_was_not(
   tiny_config, train, tmp_path, monkeypatch, count

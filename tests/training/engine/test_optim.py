@@ -67,7 +67,7 @@ def test_the_rate_falls_from_all_of_it_to_nothing():
 
 def params_after(config, steps: int, *, seed: int = 0, epoch_steps: int = 2):
   """All parameters after each step, of a network that is compiled in no time."""
-  config.model.name = "ststnet"
+  config.model.name = "off_apexnet"
   network = build_network(config, device_mesh(config.train.batch_size))
   state = initial_state(config, network, 0)._replace(
     seed=jnp.uint32(seed), epoch_steps=jnp.int32(epoch_steps)
