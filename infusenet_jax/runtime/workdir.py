@@ -19,6 +19,7 @@ CONFIG = "config.json"
 RECORDS = "records.json"
 FOLDS = "folds"
 PREDICTIONS = "predictions.csv"  # Of a fold, and of the whole run.
+RESULTS = "results.json"
 LAST_WRITTEN = "results.md"
 _PACKAGES = (
   "infusenet-jax",

@@ -83,16 +83,17 @@ class Results:
     return "\n".join(lines) + "\n\n"
 
 
+def about_run(config: ConfigDict, simulated: bool) -> About:
+  """The title of a run, its config and the versions that run now."""
+  infuses = config.model.name == "infusenet"
+  title = f"InfuseNet, {config.name}" if infuses else config.name
+  return About(title, simulated, config=config, versions=versions())
+
+
 def read_results(config: ConfigDict, workdir: Path) -> Results:
   """Scores the predictions of all folds that are in `workdir`."""
   predictions = read_predictions(fold_files(workdir, PREDICTIONS))
-  infuses = config.model.name == "infusenet"
-  about = About(
-    f"InfuseNet, {config.name}" if infuses else config.name,
-    predictions.simulated,
-    config=config,
-    versions=versions(),
-  )
+  about = about_run(config, predictions.simulated)
   tables = cd6me_tables(predictions)
   return Results(about, workdir, predictions, tables, config.get("published"))
 

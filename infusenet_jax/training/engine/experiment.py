@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from infusenet_jax.clips.labels import AUS
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import Fold
@@ -73,6 +74,8 @@ class Experiment:
 
   def predict(self, state: TrainState, fold: Fold) -> np.ndarray:
     """Logits (N, 12) of the fold's N test clips, from the heads that decide."""
+    if not fold.test.any():
+      return np.zeros((0, len(AUS)), np.float32)
     rotations = self.network.rotate(state.weights)
     batch_size = even_batch(self.config.train.batch_size, self.network.mesh)
     batches = sequential_batches(np.flatnonzero(fold.test), batch_size)
