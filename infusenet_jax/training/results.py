@@ -22,9 +22,8 @@ from infusenet_jax.evaluate.report.page import read_curve, write_report
 from infusenet_jax.evaluate.scores import Tables, cd6me_tables
 from infusenet_jax.evaluate.tables import format_tables, write_tables
 from infusenet_jax.runtime.devices import even_batch, is_main
-from infusenet_jax.runtime.files import read_arrays, write_atomically
+from infusenet_jax.runtime.files import PREDICTIONS, read_arrays, write_atomically
 from infusenet_jax.runtime.workdir import (
-  PREDICTIONS,
   fold_files,
   fold_folder,
   versions,

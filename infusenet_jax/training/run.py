@@ -13,10 +13,10 @@ from infusenet_jax.clips.records import Clips, load_clips
 from infusenet_jax.evaluate.predictions import write_predictions
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh, is_main, wait_for_all
+from infusenet_jax.runtime.files import PREDICTIONS
 from infusenet_jax.runtime.preemption import catch_signals
 from infusenet_jax.runtime.text import duration
 from infusenet_jax.runtime.workdir import (
-  PREDICTIONS,
   claim,
   fold_folder,
   keep_config,

@@ -17,8 +17,8 @@ from infusenet_jax.evaluate.predictions import Predictions, write_predictions
 from infusenet_jax.evaluate.protocol import Fold, folds
 from infusenet_jax.runtime.devices import is_main
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import PREDICTIONS
 from infusenet_jax.runtime.workdir import (
-  PREDICTIONS,
   claim,
   keep_config,
   results_exist,

@@ -43,8 +43,12 @@ class Job:
 
   def open_checkpoints(self) -> Checkpoints:
     """Those in its folder, which refuse another fold's or seed's."""
-    whose = {"fold": self.fold.name, "seed": self.seed}
-    return Checkpoints(self.folder / CHECKPOINTS, whose=whose)
+    return open_checkpoints(self.folder, self.seed, self.fold.name)
+
+
+def open_checkpoints(folder: Path, seed: int, fold: str) -> Checkpoints:
+  """The checkpoints of a seed and fold in the fold's folder."""
+  return Checkpoints(folder / CHECKPOINTS, whose={"fold": fold, "seed": seed})
 
 
 def make_job(workdir: Path, seed: int, fold: Fold) -> Job:
@@ -107,8 +111,7 @@ class Experiment:
 
 def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
   """Compiles the train steps and times them, on weights and as many clips of zeros."""
-  weights = jax.tree.map(_zeros, jax.eval_shape(network.draw, jax.random.key(0)))
-  state = new_state(weights, network.optimizer, network.mesh)
+  state = blank_state(network)
   states = network.stack.fill(state)
   batch_size, folds = config.train.batch_size, network.mesh.shape["fold"]
   if network.steps_per_dispatch == 1:  # What is compiled is the same for any number.
@@ -125,6 +128,12 @@ def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
   start = time.monotonic()
   jax.block_until_ready(network.train_steps(states, batches))
   return (time.monotonic() - start) / inputs.steps_per_dispatch
+
+
+def blank_state(network: Network) -> TrainState:
+  """A state of zeros: what a checkpoint is restored like, and steps are timed on."""
+  weights = jax.tree.map(_zeros, jax.eval_shape(network.draw, jax.random.key(0)))
+  return new_state(weights, network.optimizer, network.mesh)
 
 
 def _zeros(like: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:
