@@ -8,6 +8,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import in_order
+from infusenet_jax.clips.prepared import prepared_databases, read_metadata
 from infusenet_jax.evaluate.predictions import Predictions, read_predictions
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import PREDICTIONS, read_json
@@ -113,6 +114,33 @@ def open_run(workdir: str | Path, named: str = "--run") -> TrainedRun:
     simulated=predictions.simulated,
     predictions=predictions,
   )
+
+
+@dataclass(frozen=True)
+class Made:
+  """How the records were made that a network was trained on.
+
+  Attributes:
+    size: pixels of their crops.
+    flow: one of `data_prep`'s kinds of flow, or "arrays" of a licensee's own.
+    strain: one of `clips.strain.STRAINS`, or "arrays".
+  """
+
+  size: int
+  flow: str = "infusenet"
+  strain: str = "textbook"
+
+
+def records_made(config: ConfigDict) -> Made:
+  """How a run's records were made; as by default where they are gone."""
+  if not config.data_dir:
+    return Made(config.record_size)
+  with contextlib.suppress(UserError):
+    for folder in prepared_databases(config.data_dir).values():
+      metadata = read_metadata(folder)
+      known = {name: metadata[name] for name in ("flow", "strain") if name in metadata}
+      return Made(metadata.get("size", config.image_size), **known)
+  return Made(config.image_size)
 
 
 def _unfinished(workdir: Path, config: ConfigDict, databases: list[str]) -> UserError:
