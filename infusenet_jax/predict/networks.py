@@ -127,15 +127,15 @@ class Networks:
   ) -> dict[str, np.ndarray]:
     """What the networks look at, as `clips.records` has it; see `probabilities`."""
     frames = (onset, apex, apex if window_apex is None else window_apex)
-    count, size = len(flow), np.shape(flow)[1]
+    if np.ndim(flow) != 4 or np.shape(flow)[3] not in (2, 3):
+      raise ValueError(f"flow is {np.shape(flow)}; expected (N, S, S, 2)")
+    count, size = np.shape(flow)[:2]
     for name, array in zip(FRAMES, frames, strict=True):
       if np.shape(array) != (count, size, size, 3) or array.dtype != np.uint8:
         raise ValueError(
           f"{name} is {np.shape(array)} {array.dtype}; expected uint8 of "
           f"{(count, size, size, 3)}, the shape of the flow"
         )
-    if np.shape(flow)[2:] not in ((size, 2), (size, 3)):
-      raise ValueError(f"flow is {np.shape(flow)}; expected (N, S, S, 2)")
     # Records hold float16, so that is what the networks know.
     flow = self._with_strain(flow).astype(np.float16)
     fit = np.zeros((0, *[self.image_size] * 2, 3))
@@ -201,18 +201,20 @@ class Networks:
     Networks that look at flow alone have none: the one that ships stands in.
 
     Args:
-      onset, apex: (N, S, S, 3) uint8 RGB of any size, S from 16.
+      onset, apex: (N, H, W, 3) uint8 RGB of any size from 16; compiled once per size.
       amp: how many times the motion.
 
     Returns:
-      (N, S, S, 3) uint8.
+      (N, H, W, 3) uint8.
     """
     if sees_frames(self.config):
       graph, weights = self.network.graph, self.weights[0][0]
     else:
       graph, weights = _shipped_magnifier()
+    height, width = np.shape(onset)[1:3]
+    # The network halves and doubles the sides.
     images = [
-      np.asarray(_magnify(graph, weights, a[None], b[None], amp))[0, : len(a), : len(a)]
+      np.asarray(_magnify(graph, weights, a[None], b[None], amp))[0, :height, :width]
       for a, b in zip(onset, apex, strict=True)
     ]
     return np.stack(images) if images else np.zeros_like(onset)
@@ -347,6 +349,7 @@ def run_card(run: TrainedRun, made: Made, twin: TrainedRun | None) -> dict:
   return {
     "source": "run",
     "name": run.name,
+    "workdir": str(run.workdir),
     "config": run.config.name,
     "model": run.config.model.name,
     "image_size": run.config.image_size,

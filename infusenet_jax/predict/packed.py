@@ -56,11 +56,11 @@ class Packed:
     Raises:
       UserError: the tensors are not those of the network; `path` is their file.
     """
-    like = jax.eval_shape(network.draw, jax.random.key(0))
     found = []
     for member in range(len(self.members)):
       tree = jax.tree_util.tree_map_with_path(
-        lambda place, leaf, member=member: self._leaf(member, place, leaf, path), like
+        lambda place, leaf, member=member: self._leaf(member, place, leaf, path),
+        network.like,
       )
       found.append(jax.device_put(tree, replicated(network.mesh)))
     return tuple(found)
@@ -96,7 +96,7 @@ def write_packed(
       if not _is_key(leaf):
         array = np.asarray(leaf)
         short = np.float16 if array.ndim > 1 else array.dtype
-        tensors[_name(member, place)] = np.ascontiguousarray(array, short)
+        tensors[_name(member, place)] = array.astype(short, order="C")
   about = {
     "config": json.loads(config.to_json_best_effort()),
     "members": list(members),

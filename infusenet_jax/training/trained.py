@@ -106,11 +106,14 @@ def open_run(workdir: str | Path, named: str = "--run") -> TrainedRun:
     )
   predictions = read_predictions([workdir / PREDICTIONS])
   pairs = zip(predictions.seed.tolist(), predictions.fold.tolist(), strict=True)
+  seen = predictions.database.tolist()
+  if config.protocol == "cd6me":  # Else those without a fold were not trained on.
+    seen += identity
   return TrainedRun(
     workdir,
     config,
     members=tuple(dict.fromkeys(pairs)),
-    databases=tuple(in_order([*identity, *predictions.database.tolist()])),
+    databases=tuple(in_order(seen)),
     simulated=predictions.simulated,
     predictions=predictions,
   )

@@ -132,7 +132,7 @@ def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
 
 def blank_state(network: Network) -> TrainState:
   """A state of zeros: what a checkpoint is restored like, and steps are timed on."""
-  weights = jax.tree.map(_zeros, jax.eval_shape(network.draw, jax.random.key(0)))
+  weights = jax.tree.map(_zeros, network.like)
   return new_state(weights, network.optimizer, network.mesh)
 
 
