@@ -349,7 +349,6 @@ def run_card(run: TrainedRun, made: Made, twin: TrainedRun | None) -> dict:
   return {
     "source": "run",
     "name": run.name,
-    "workdir": str(run.workdir),
     "config": run.config.name,
     "model": run.config.model.name,
     "image_size": run.config.image_size,

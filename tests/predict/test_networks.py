@@ -85,12 +85,12 @@ def drawn(config: ConfigDict, path) -> Networks:
 @pytest.mark.parametrize(
   "name", ["ststnet", pytest.param("infusenet", marks=pytest.mark.slow)]
 )
-def test_each_fold_says_again_what_it_said_in_its_run(name, request, tmp_path):
-  networks, clips = request.getfixturevalue("networks"), make_clips()
+def test_each_fold_says_again_what_it_said_in_its_run(name, workdir, tmp_path):
+  clips = make_clips()
   if name == "infusenet":
-    networks = load_run(train(make_tiny_config(), tmp_path / "run"))
-  path = networks.card["workdir"]
-  before = read_predictions([f"{path}/predictions.csv"])
+    workdir = train(make_tiny_config(), tmp_path / "run")
+  networks = load_run(workdir)
+  before = read_predictions([workdir / "predictions.csv"])
   assert len(networks.members) == len(networks.weights) == networks.card["networks"]
   for place, (seed, fold) in enumerate(networks.members):
     own = clips.database == fold
@@ -100,13 +100,13 @@ def test_each_fold_says_again_what_it_said_in_its_run(name, request, tmp_path):
     np.testing.assert_allclose(again, said.logits, atol=1e-5)
 
 
-def test_probabilities_are_the_calibrated_mean_of_all_networks(networks):
+def test_probabilities_are_the_calibrated_mean_of_all_networks(networks, workdir):
   given = crops(3)
   probability = networks.probabilities(**given)
   inputs = networks.see(**given)
   each = [networks.logits(inputs, [i]) for i in range(12)]
   assert np.std(each, axis=0).min() > 0
-  before = read_predictions([f"{networks.card['workdir']}/predictions.csv"])
+  before = read_predictions([workdir / "predictions.csv"])
   expected = fit_predictions(before)(np.mean(each, axis=0))
   assert probability.shape == (3, 12) and probability.dtype == np.float64
   np.testing.assert_allclose(probability, expected, atol=1e-6)
