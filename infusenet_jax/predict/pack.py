@@ -111,13 +111,15 @@ def card_text(networks: Networks, card: dict, name: str, size: int) -> str:
   ):
     by_au.append([f"AU{au}", f"{temperature:.2f}", f"{bias:+.2f}"])
   if simulated:
-    source = config.simulated
+    drawn = ", ".join(
+      f"{name} {config.simulated[name]}"
+      for name in ("scale", "seed", "labels", "nuisance")
+    )
     origin = [
-      "**Trained on simulated faces: for trying out, not for conclusions.** No picture",
-      "of a real person was used: `python -m data_prep simulate` drew every clip",
-      f"(scale {source.scale:g}, seed {source.seed}, labels {source.labels}, nuisance",
-      f"{source.nuisance:g}). Like the code that made them, these weights are licensed",
-      "under Apache-2.0.",
+      "**Trained on simulated faces: for trying out, not for conclusions.**",
+      "These weights saw no picture of a real person: every clip was drawn by",
+      f"`python -m data_prep simulate` ({drawn}).",
+      "Like the code that made them, they are licensed under Apache-2.0.",
     ]
   else:
     origin = [
@@ -131,7 +133,7 @@ def card_text(networks: Networks, card: dict, name: str, size: int) -> str:
     "",
     f"* File: {name}, {size / 1e6:.1f} MB, kernels in float16",
     f"* Network: {card['model']}, {config.image_size} px, width {config.model.width}; "
-    f"{card['networks']} of protocol {card['protocol']}, seeds "
+    f"{card['networks']} of protocol {card['protocol']}; seed "
     f"{', '.join(map(str, card['seeds']))}",
     f"* Databases: {', '.join(map(markdown_text, card['databases']))}{data}",
     f"* F1{data}, percent, of the same network with the tested database left out, "

@@ -45,11 +45,12 @@ class Untested:
     config = self.about.config
     names = ", ".join(map(database_name, self.clips))
     seeds = ", ".join(map(str, config["seeds"]))
+    seeds = f"seed{'s' if len(config['seeds']) > 1 else ''} {seeds}"
     folders = [
       fold_folder(self.workdir, seed, "all") / CHECKPOINTS for seed in config["seeds"]
     ]
     return [
-      f"Trained on all {sum(self.clips.values())} clips of {names}; seeds {seeds}",
+      f"Trained on all {sum(self.clips.values())} clips of {names}; {seeds}",
       "Nothing was left out, so nothing was tested: no tables",
       f"Weights: {', '.join(map(str, folders))}",
     ]

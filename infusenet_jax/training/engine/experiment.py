@@ -39,7 +39,8 @@ class Job:
   folder: Path
 
   def __str__(self) -> str:
-    return f"seed {self.seed}, leaving out {self.fold.name}"
+    what = f"leaving out {self.fold.name}" if self.fold.test.any() else "on all clips"
+    return f"seed {self.seed}, {what}"
 
   def open_checkpoints(self) -> Checkpoints:
     """Those in its folder, which refuse another fold's or seed's."""
