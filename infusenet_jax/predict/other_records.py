@@ -170,8 +170,9 @@ def refuse_seen(networks: Networks, kinds: dict[str, bool], records: Path) -> No
 
 def _is_known(networks: Networks, key: str, simulated: bool) -> bool:
   """Whether any network of the run was trained on such clips of a database."""
-  trained_on = networks.card["databases"]
-  return simulated == networks.card["simulated"] and database_name(key) in trained_on
+  card, made = networks.card, networks.made
+  same_kind = simulated == card["simulated"] or not made.one_kind
+  return same_kind and database_name(key) in card["databases"]
 
 
 def _left_out(networks: Networks, key: str) -> list[int]:

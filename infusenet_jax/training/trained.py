@@ -127,23 +127,32 @@ class Made:
     size: pixels of their crops.
     flow: one of `data_prep`'s kinds of flow, or "arrays" of a licensee's own.
     strain: one of `clips.strain.STRAINS`, or "arrays".
+    one_kind: whether it is known that all clips are simulated, or that none is.
   """
 
   size: int
   flow: str = "infusenet"
   strain: str = "textbook"
+  one_kind: bool = True
 
 
 def records_made(config: ConfigDict) -> Made:
   """How a run's records were made; as by default where they are gone."""
   if not config.data_dir:
     return Made(config.record_size)
-  with contextlib.suppress(UserError):
-    for folder in prepared_databases(config.data_dir).values():
-      metadata = read_metadata(folder)
-      known = {name: metadata[name] for name in ("flow", "strain") if name in metadata}
-      return Made(metadata.get("size", config.image_size), **known)
-  return Made(config.image_size)
+  try:
+    found = [read_metadata(x) for x in prepared_databases(config.data_dir).values()]
+  except UserError:
+    found = []
+  if not found:
+    return Made(config.image_size, one_kind=False)
+  first = found[0]
+  return Made(
+    size=first.get("size", config.image_size),
+    flow=first.get("flow", Made.flow),
+    strain=first.get("strain", Made.strain),
+    one_kind=len({metadata["simulated"] for metadata in found}) == 1,
+  )
 
 
 def _unfinished(workdir: Path, config: ConfigDict, databases: list[str]) -> UserError:

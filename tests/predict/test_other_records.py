@@ -84,6 +84,17 @@ def test_real_clips_of_a_database_are_new_to_networks_of_simulated_ones(
     assert "trained on simulated faces, on real clips" in content
 
 
+def test_a_run_of_both_kinds_may_have_seen_the_real_clips(
+  whole, records, tmp_path, monkeypatch
+):
+  networks = load_run(whole)
+  made = dataclasses.replace(networks.made, one_kind=False)
+  networks = dataclasses.replace(networks, made=made)
+  monkeypatch.setattr(module, "load_run", lambda _: networks)
+  with pytest.raises(UserError, match="clips of SAMM, which all networks"):
+    predict_records(whole, records(["samm"], simulated=False), tmp_path / "out")
+
+
 def test_the_other_way_round_says_so_too(six, records, tmp_path, monkeypatch):
   networks = load_run(six)
   networks.card["simulated"] = False

@@ -83,12 +83,17 @@ def test_how_records_were_made_is_found_where_they_are(tmp_path):
   config = make_tiny_config()
   assert records_made(config) == Made(112, "infusenet", "textbook")
   config.data_dir = str(tmp_path)
-  assert records_made(config) == Made(32)
+  assert records_made(config) == Made(32, one_kind=False)
   folder = tmp_path / "samm" / "1.0.0"
   folder.mkdir(parents=True)
   (folder / "dataset_info.json").write_text("{}")
   metadata = {"simulated": False, "size": 96, "flow": "tvl1", "strain": "benchmark"}
   (folder / "metadata.json").write_text(json.dumps(metadata))
   assert records_made(config) == Made(96, "tvl1", "benchmark")
+  other = tmp_path / "mmew" / "1.0.0"
+  other.mkdir(parents=True)
+  (other / "dataset_info.json").write_text("{}")
+  (other / "metadata.json").write_text(json.dumps(metadata | {"simulated": True}))
+  assert not records_made(config).one_kind
   (folder / "metadata.json").write_text("junk")
-  assert records_made(config) == Made(32)
+  assert records_made(config) == Made(32, one_kind=False)
