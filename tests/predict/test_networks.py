@@ -65,15 +65,18 @@ def drawn(config: ConfigDict, path) -> Networks:
   rng = np.random.default_rng(0)
 
   def draw(like):
-    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
-      return jax.random.key(0)
-    spread = 0.5 / np.sqrt(max(1, np.prod(like.shape[:-1])))
-    return np.abs(rng.normal(0.2 * spread, spread, like.shape)).astype(like.dtype)
+    spread = 1 / np.sqrt(max(1, np.prod(like.shape[:-1])))
+    return rng.normal(0, spread, like.shape).astype(like.dtype)
 
+  def keep(like):  # Variances, and keys of dropout.
+    is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)
+    return jax.random.key(0) if is_key else np.ones(like.shape, like.dtype)
+
+  *parameters, rest = build_network(config, device_mesh(1)).like
   content = {
     "config": config,
     "members": [(0, "all")],
-    "weights": [jax.tree.map(draw, build_network(config, device_mesh(1)).like)],
+    "weights": [(*jax.tree.map(draw, parameters), jax.tree.map(keep, rest))],
     "made": Made(48),
     "calibration": None,
     "card": {"name": "drawn", "simulated": True},
