@@ -33,6 +33,8 @@ def get_config() -> ConfigDict:
     }
   )
 
+  # "loso" leaves one subject out; "all" trains one network on every clip, for use, and
+  # tests nothing.
   config.protocol = "cd6me"
   config.folds = "all"  # or a list such as 'casme2,samm'
   config.seeds = (45, 46, 47, 48, 49)  # five runs, averaged

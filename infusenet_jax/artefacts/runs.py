@@ -1,6 +1,5 @@
 """Trained runs, opened again to be measured on databases that they never saw."""
 
-import contextlib
 import functools
 import hashlib
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from infusenet_jax.artefacts.truth import face, share_inside
@@ -21,11 +19,10 @@ from infusenet_jax.evaluate.predictions import Predictions, concatenate
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.files import read_json
-from infusenet_jax.runtime.workdir import CONFIG, PREDICTIONS, results_exist
+from infusenet_jax.runtime.files import PREDICTIONS
+from infusenet_jax.runtime.workdir import CONFIG
 from infusenet_jax.training.engine.config import fold_names
 from infusenet_jax.training.engine.experiment import (
-  CHECKPOINTS,
   Experiment,
   Job,
   make_experiment,
@@ -38,6 +35,7 @@ from infusenet_jax.training.engine.network import Network, build_network
 from infusenet_jax.training.engine.saliency import make_saliency
 from infusenet_jax.training.engine.schedule import sequential_batches
 from infusenet_jax.training.engine.steps import TrainState
+from infusenet_jax.training.trained import open_run, restore
 
 
 class Look(NamedTuple):
@@ -66,14 +64,13 @@ class Run:
     Raises:
       UserError: no finished run is there.
     """
-    self.name, self.workdir = workdir.absolute().name, workdir
-    advice = "--workdirs are workdirs of `python -m infusenet_jax.main`"
-    self.config = ConfigDict(read_json(workdir / CONFIG, advice))
-    if not results_exist(workdir):
+    run = open_run(workdir, "--workdirs")
+    if run.predictions is None:
       raise UserError(
-        f"{workdir}: this run is not finished (it has no results.md); run the command "
-        "that began it again, it goes on where it stopped"
+        f"{workdir}: was trained on every clip (config.protocol='all'), so there is no "
+        "database that it never saw; expected a run of protocol 'cd6me'"
       )
+    self.name, self.workdir, self.config = run.name, workdir, run.config
 
   @property
   def digest(self) -> str:
@@ -142,23 +139,11 @@ class Run:
       like = experiment.initial_state(seed)
       for fold in tqdm(every, desc=f"{self.name}, seed {seed}", delay=3, leave=False):
         job = make_job(self.workdir, seed, fold)
-        state = _restore(job, like)
+        state = restore(self.workdir, seed, fold.name, like)
         parts.append(experiment.predictions(job, state))
         if truth is not None:
           looks += _looks(experiment, job, state, truth)
     return concatenate(parts), looks
-
-
-def _restore(job: Job, like: TrainState) -> TrainState:
-  state = None
-  if (job.folder / CHECKPOINTS).is_dir():
-    with contextlib.closing(job.open_checkpoints()) as checkpoints:
-      state = checkpoints.restore(like)
-  if state is None:
-    raise UserError(
-      f"{job.folder / CHECKPOINTS}: no checkpoint of this fold; train the run again"
-    )
-  return state
 
 
 def _looks(

@@ -151,12 +151,30 @@ class _Source:
 def _to_arrays(
   record: dict, image_size: int, scale: Callable[[np.ndarray], np.ndarray]
 ) -> dict[str, np.ndarray]:
-  clip = {name: _resize(record[name], image_size) for name in FRAMES}
-  flow = _resize(record["flow"].astype(np.float32), image_size)
-  clip["flow"] = scale(flow).astype(np.float16)
-  clip["flow_range"] = np.stack([flow.min((0, 1)), flow.max((0, 1))])
+  clip = {name: resize(record[name], image_size) for name in FRAMES}
+  clip["flow"], clip["flow_range"] = network_flow(record["flow"], image_size, scale)
   clip["labels"] = record["labels"]
   return clip | {name: np.array(_text(record[name])) for name in NAMES}
+
+
+def network_flow(
+  flow: np.ndarray,
+  image_size: int,
+  scale: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+  """What a network sees of the flow of one record.
+
+  Args:
+    flow: (H, W, 3), u, v and strain in pixels.
+    image_size: that the network sees.
+    scale: to [0, 1]; `min_max` by default.
+
+  Returns:
+    (image_size, image_size, 3) float16, and (2, 3) float32: what 0 and 1 are.
+  """
+  flow = resize(flow.astype(np.float32), image_size)
+  seen = (scale or min_max)(flow).astype(np.float16)
+  return seen, np.stack([flow.min((0, 1)), flow.max((0, 1))])
 
 
 def _as_they_are(flow: np.ndarray) -> np.ndarray:
@@ -169,7 +187,8 @@ def min_max(flow: np.ndarray) -> np.ndarray:
   return (flow - low) / np.where(high > low, high - low, 1)
 
 
-def _resize(image: np.ndarray, size: int) -> np.ndarray:
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+  """A square image (H, H, C) at `size` pixels, as networks see records."""
   if image.shape[0] == size:
     return image
   shrinks = size < image.shape[0]

@@ -35,11 +35,12 @@ def folds(
   Args:
     protocol: "cd6me" leaves one database out and trains on all others; the fold is
       named after its database. "loso" leaves one subject out and trains on the other
-      subjects of the same database; the fold is named "casme2/sub01".
+      subjects of the same database; the fold is named "casme2/sub01". "all" leaves
+      nothing out and tests nothing: one fold of that name, for networks to be used.
     database: (N,) keys of databases, one per clip; the folds of the six come first.
     subject: (N,) subjects, one per clip; the same name in two databases is two people.
     names: the folds wanted, or None for all. In "loso" a database's key stands for
-      all of its subjects.
+      all of its subjects; in "all" there is nothing to choose.
 
   Raises:
     UserError: an unknown protocol or fold, or a fold with nothing to train on.
@@ -58,10 +59,12 @@ def folds(
       for key in present
       for who in sorted(set(subject[database == key].tolist()))
     ]
+  elif protocol == "all":
+    every = [Fold("all", np.full(len(database), True), np.full(len(database), False))]
   else:
     raise UserError(
-      f"config.protocol is {protocol!r}; expected 'cd6me' (leave one database out) "
-      "or 'loso' (leave one subject out)"
+      f"config.protocol is {protocol!r}; expected 'cd6me' (leave one database out), "
+      "'loso' (leave one subject out) or 'all' (leave nothing out, test nothing)"
     )
   known = present + [fold.name for fold in every if fold.name not in present]
   for name in names or ():

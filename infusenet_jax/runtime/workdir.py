@@ -18,7 +18,7 @@ from infusenet_jax.runtime.files import lock, read_json, write_atomically
 CONFIG = "config.json"
 RECORDS = "records.json"
 FOLDS = "folds"
-PREDICTIONS = "predictions.csv"  # Of a fold, and of the whole run.
+RESULTS = "results.json"
 LAST_WRITTEN = "results.md"
 _PACKAGES = (
   "infusenet-jax",

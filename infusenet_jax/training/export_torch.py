@@ -9,23 +9,20 @@ torchvision's names.
 """
 
 import argparse
-import contextlib
 from pathlib import Path
 
-import jax
 import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
 from infusenet_jax.models import weights
-from infusenet_jax.runtime.checkpoint import Checkpoints
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.files import read_json
-from infusenet_jax.runtime.workdir import CONFIG, fold_folder
-from infusenet_jax.training.engine import steps
-from infusenet_jax.training.engine.experiment import CHECKPOINTS
+from infusenet_jax.runtime.workdir import CONFIG
+from infusenet_jax.training.engine.experiment import blank_state
 from infusenet_jax.training.engine.network import build_network
+from infusenet_jax.training.trained import restore
 
 # What the authors' network is, in fields of config.model.
 AUTHORS = {
@@ -46,21 +43,8 @@ def trained_state(workdir: Path, seed: int, fold: str) -> dict[str, np.ndarray]:
   """
   config = ConfigDict(read_json(workdir / CONFIG, "name the workdir of a run"))
   _check_counterpart(workdir / CONFIG, config)
-  folder = fold_folder(workdir, seed, fold) / CHECKPOINTS
-  if not folder.is_dir():
-    raise UserError(
-      f"{folder}: no checkpoints of that fold and seed; --fold and --seed name one "
-      "that the run has trained"
-    )
   network = build_network(config, device_mesh(config.train.batch_size, 1, 1))
-  drawn = network.draw(jax.random.key(0))
-  like = steps.new_state(drawn, network.optimizer, network.mesh)
-  with contextlib.closing(
-    Checkpoints(folder, whose={"fold": fold, "seed": seed})
-  ) as checkpoints:
-    state = checkpoints.restore(like)
-  if state is None:
-    raise UserError(f"{folder}: holds no checkpoint; train the run again")
+  state = restore(workdir, seed, fold, blank_state(network))
   return weights.to_torch(nnx.merge(network.graph, *state.weights))
 
 

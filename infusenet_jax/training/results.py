@@ -22,9 +22,8 @@ from infusenet_jax.evaluate.report.page import read_curve, write_report
 from infusenet_jax.evaluate.scores import Tables, cd6me_tables
 from infusenet_jax.evaluate.tables import format_tables, write_tables
 from infusenet_jax.runtime.devices import even_batch, is_main
-from infusenet_jax.runtime.files import read_arrays, write_atomically
+from infusenet_jax.runtime.files import PREDICTIONS, read_arrays, write_atomically
 from infusenet_jax.runtime.workdir import (
-  PREDICTIONS,
   fold_files,
   fold_folder,
   versions,
@@ -83,16 +82,17 @@ class Results:
     return "\n".join(lines) + "\n\n"
 
 
+def about_run(config: ConfigDict, simulated: bool) -> About:
+  """The title of a run, its config and the versions that run now."""
+  infuses = config.model.name == "infusenet"
+  title = f"InfuseNet, {config.name}" if infuses else config.name
+  return About(title, simulated, config=config, versions=versions())
+
+
 def read_results(config: ConfigDict, workdir: Path) -> Results:
   """Scores the predictions of all folds that are in `workdir`."""
   predictions = read_predictions(fold_files(workdir, PREDICTIONS))
-  infuses = config.model.name == "infusenet"
-  about = About(
-    f"InfuseNet, {config.name}" if infuses else config.name,
-    predictions.simulated,
-    config=config,
-    versions=versions(),
-  )
+  about = about_run(config, predictions.simulated)
   tables = cd6me_tables(predictions)
   return Results(about, workdir, predictions, tables, config.get("published"))
 

@@ -13,10 +13,10 @@ from infusenet_jax.clips.records import Clips, load_clips
 from infusenet_jax.evaluate.predictions import write_predictions
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh, is_main, wait_for_all
+from infusenet_jax.runtime.files import PREDICTIONS
 from infusenet_jax.runtime.preemption import catch_signals
 from infusenet_jax.runtime.text import duration
 from infusenet_jax.runtime.workdir import (
-  PREDICTIONS,
   claim,
   fold_folder,
   keep_config,
@@ -45,6 +45,7 @@ from infusenet_jax.training.simulated import (
   make_records,
   records_folder,
 )
+from infusenet_jax.training.untested import Untested, read_untested, write_untested
 
 _log = logging.getLogger(__name__)
 
@@ -61,11 +62,12 @@ def train_and_evaluate(
   config: ConfigDict,
   workdir: str | Path,
   load: Callable[[ConfigDict], Records] | None = None,
-) -> Results | None:
+) -> Results | Untested | None:
   """Trains and tests every fold of every seed, and writes the tables.
 
-  Running it again resumes: finished folds are kept as they are in `workdir`, and the
-  one that was interrupted goes on from its newest checkpoint.
+  With protocol "all" a single network of each seed is trained on every clip, and there
+  are no tables. Running it again resumes: finished folds are kept as they are in
+  `workdir`, and the one that was interrupted goes on from its newest checkpoint.
 
   Args:
     config: of task "cd6me".
@@ -73,7 +75,8 @@ def train_and_evaluate(
     load: where the clips come from; `load_records` by default.
 
   Returns:
-    The scored results; None in all processes but the first.
+    The scored results, or what was trained where nothing was tested; None in all
+    processes but the first.
 
   Raises:
     UserError: something about the config, the data or the workdir to be put right.
@@ -83,10 +86,12 @@ def train_and_evaluate(
   if config.data_dir and load is None:
     find_records(config.data_dir)  # Said now, not after the network is compiled.
   mesh = device_mesh(config.train.batch_size, **config.mesh)
+  tests = config.protocol != "all"
   with claim(workdir, config) as folder:
     if results_exist(folder):
       _log.info("%s holds this run, finished; here are its tables again", folder)
-      return read_results(config, folder) if is_main() else None
+      read = read_results if tests else read_untested
+      return read(config, folder) if is_main() else None
     _log.info("compiling the network, which usually takes 10 to 60 s")
     network = build_network(config, mesh)
     say_time_needed(config, network, folder)
@@ -95,7 +100,8 @@ def train_and_evaluate(
     records = (load or load_records)(config)
     keep_config(folder, config, records.identity)
     train(config, network, records.clips, folder)
-    return write_results(config, folder, records.clips) if is_main() else None
+    write = write_results if tests else write_untested
+    return write(config, folder, records.clips) if is_main() else None
 
 
 def load_records(config: ConfigDict) -> Records:
@@ -127,7 +133,7 @@ def train(config: ConfigDict, network: Network, clips: Clips, workdir: Path) -> 
     for job, state in trained:
       predictions = experiment.predictions(job, state)
       save_maps(experiment, job, state)
-      if is_main():  # Last, since it marks the fold as finished.
+      if is_main():  # Last, since it marks the fold as finished, even without a row.
         write_predictions(job.folder / PREDICTIONS, predictions)
 
 
@@ -137,22 +143,30 @@ def say_time_needed(config: ConfigDict, network: Network, workdir: Path) -> None
   It comes before the data are even made, from how many clips there will be.
   """
   counts = clips_expected(config)
-  steps = sum(
-    -(-(sum(counts.values()) - counts[fold]) // config.train.batch_size)
-    for seed in config.seeds
-    for fold in fold_names(config) or counts
-    if fold in counts and not (fold_folder(workdir, seed, fold) / PREDICTIONS).exists()
-  )
-  if config.protocol != "cd6me" or not steps * config.train.epochs:
+  total = sum(counts.values())
+  if config.protocol == "all":
+    trained_on = {"all": total}
+  elif config.protocol == "cd6me":
+    chosen = fold_names(config) or counts
+    trained_on = {fold: total - counts[fold] for fold in chosen if fold in counts}
+  else:  # Only the records tell its folds.
     return
-  seconds = seconds_per_step(config, network, sum(counts.values()))
+  steps = sum(
+    -(-size // config.train.batch_size)
+    for seed in config.seeds
+    for fold, size in trained_on.items()
+    if not (fold_folder(workdir, seed, fold) / PREDICTIONS).exists()
+  )
+  if not steps * config.train.epochs:
+    return
+  seconds = seconds_per_step(config, network, total)
   side_by_side = network.mesh.shape["fold"]
   _log.info(
     "measured %.2f s per training step%s: %d clips and %d steps still to train take "
     "about %s (without preparing data and testing)",
     seconds,
     f" of {side_by_side} folds side by side" if side_by_side > 1 else "",
-    sum(counts.values()),
+    total,
     steps * config.train.epochs,
     duration(steps * config.train.epochs * seconds / side_by_side),
   )

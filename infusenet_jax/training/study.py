@@ -54,6 +54,11 @@ def run(config: ConfigDict, workdir: str | Path) -> str | None:
   variants = {name: variant_config(config, name) for name in every_variant(config)}
   for variant in variants.values():
     check_config(variant)
+    if variant.protocol == "all":
+      raise UserError(
+        "config.protocol is 'all', which tests nothing, so a study has nothing to "
+        "compare; expected 'cd6me' or 'loso'"
+      )
   todo, load, results = chosen(config), _load_once(), {}
   start = time.monotonic()
   for number, name in enumerate(todo, start=1):

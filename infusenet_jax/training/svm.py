@@ -17,8 +17,8 @@ from infusenet_jax.evaluate.predictions import Predictions, write_predictions
 from infusenet_jax.evaluate.protocol import Fold, folds
 from infusenet_jax.runtime.devices import is_main
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import PREDICTIONS
 from infusenet_jax.runtime.workdir import (
-  PREDICTIONS,
   claim,
   keep_config,
   results_exist,
@@ -67,6 +67,11 @@ def check_config(config: ConfigDict) -> None:
       "configs/published.py:svm needs scikit-learn, found none; pip install "
       "'infusenet_jax[baselines]'"
     ) from None
+  if config.protocol == "all":
+    raise UserError(
+      "config.protocol is 'all', which keeps networks for use, but these machines are "
+      "not kept; expected 'cd6me' or 'loso'"
+    )
   if config.model.C <= 0:
     raise UserError(f"config.model.C is {config.model.C}; expected a number above 0")
   if config.image_size < 8:

@@ -129,6 +129,12 @@ def test_chosen_folds_still_train_on_all_others():
   assert fold.train.tolist() == [True, False, True]
 
 
+def test_all_trains_on_every_clip_and_tests_none():
+  database = np.array(["casme", "casme2", "casme"])
+  (fold,) = folds("all", database, database)
+  assert fold.name == "all" and fold.train.all() and not fold.test.any()
+
+
 @pytest.mark.parametrize(
   ("protocol", "database", "names", "message"),
   [
@@ -136,7 +142,7 @@ def test_chosen_folds_still_train_on_all_others():
     ("loso", ["casme", "casme"], ["casme/9"], "known: casme, casme/0, casme/1"),
     ("cd6me", ["casme", "casme"], None, "at least two databases"),
     ("loso", ["casme", "samm"], None, "at least two subjects"),
-    ("kfold", ["casme", "samm"], None, "'kfold'.*expected 'cd6me'.*or 'loso'"),
+    ("kfold", ["casme", "samm"], None, "'kfold'.*expected 'cd6me'.*'loso'.*or 'all'"),
   ],
 )
 def test_folds_that_cannot_be(protocol, database, names, message):

@@ -14,7 +14,7 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine import optim
 
 DECISIONS = ("both", "flow", "magnified")
-PROTOCOLS = ("cd6me", "loso")
+PROTOCOLS = ("cd6me", "loso", "all")
 DTYPES = ("auto", "float32", "bfloat16")
 FLOW_ONLY = (*BASELINES, "flow_branch")  # Networks that see nothing but flow.
 # Networks that have a size of their own, to which they resize the flow.
@@ -57,6 +57,11 @@ def check_config(config: ConfigDict) -> None:
       raise UserError(
         f"config.folds names {name!r}; expected 'all' or some of {', '.join(DATABASES)}"
       )
+  if config.protocol == "all" and fold_names(config) is not None:
+    raise UserError(
+      f"config.folds is {config.folds!r}, but config.protocol='all' leaves nothing "
+      "out; leave config.folds at 'all', or take config.protocol='cd6me'"
+    )
   smallest, step = (28, 1) if model.name in FIXED_SIZE else (32, 16)
   if config.image_size < smallest or config.image_size % step:
     expected = f"a multiple of {step} from" if step > 1 else "at least"
@@ -67,6 +72,11 @@ def check_config(config: ConfigDict) -> None:
     raise UserError(
       f"config.train.epochs is {train.epochs}; expected a number above 0, or 0 to test "
       "the network that config.model.weights names"
+    )
+  if config.protocol == "all" and not train.epochs:
+    raise UserError(
+      "config.train.epochs is 0, but config.protocol='all' tests nothing, so there is "
+      "nothing to do; expected a number above 0, or config.protocol='cd6me'"
     )
   positive = {
     "config.train.batch_size": train.batch_size,

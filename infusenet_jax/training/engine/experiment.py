@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from infusenet_jax.clips.labels import AUS
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import Fold
@@ -38,12 +39,17 @@ class Job:
   folder: Path
 
   def __str__(self) -> str:
-    return f"seed {self.seed}, leaving out {self.fold.name}"
+    what = f"leaving out {self.fold.name}" if self.fold.test.any() else "on all clips"
+    return f"seed {self.seed}, {what}"
 
   def open_checkpoints(self) -> Checkpoints:
     """Those in its folder, which refuse another fold's or seed's."""
-    whose = {"fold": self.fold.name, "seed": self.seed}
-    return Checkpoints(self.folder / CHECKPOINTS, whose=whose)
+    return open_checkpoints(self.folder, self.seed, self.fold.name)
+
+
+def open_checkpoints(folder: Path, seed: int, fold: str) -> Checkpoints:
+  """The checkpoints of a seed and fold in the fold's folder."""
+  return Checkpoints(folder / CHECKPOINTS, whose={"fold": fold, "seed": seed})
 
 
 def make_job(workdir: Path, seed: int, fold: Fold) -> Job:
@@ -73,6 +79,8 @@ class Experiment:
 
   def predict(self, state: TrainState, fold: Fold) -> np.ndarray:
     """Logits (N, 12) of the fold's N test clips, from the heads that decide."""
+    if not fold.test.any():
+      return np.zeros((0, len(AUS)), np.float32)
     rotations = self.network.rotate(state.weights)
     batch_size = even_batch(self.config.train.batch_size, self.network.mesh)
     batches = sequential_batches(np.flatnonzero(fold.test), batch_size)
@@ -104,8 +112,7 @@ class Experiment:
 
 def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
   """Compiles the train steps and times them, on weights and as many clips of zeros."""
-  weights = jax.tree.map(_zeros, jax.eval_shape(network.draw, jax.random.key(0)))
-  state = new_state(weights, network.optimizer, network.mesh)
+  state = blank_state(network)
   states = network.stack.fill(state)
   batch_size, folds = config.train.batch_size, network.mesh.shape["fold"]
   if network.steps_per_dispatch == 1:  # What is compiled is the same for any number.
@@ -122,6 +129,12 @@ def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
   start = time.monotonic()
   jax.block_until_ready(network.train_steps(states, batches))
   return (time.monotonic() - start) / inputs.steps_per_dispatch
+
+
+def blank_state(network: Network) -> TrainState:
+  """A state of zeros: what a checkpoint is restored like, and steps are timed on."""
+  weights = jax.tree.map(_zeros, network.like)
+  return new_state(weights, network.optimizer, network.mesh)
 
 
 def _zeros(like: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:

@@ -41,6 +41,7 @@ class Network:
     graph: structure of the `Classifier`.
     head_names: of its heads.
     optimizer, mesh: what its steps were built with.
+    like: the shapes and types of its weights.
     draw: (key) -> weights drawn at random.
     train_steps: (states, batches) -> states and losses, of all folds side by side.
     steps_per_dispatch: updates in one call of it, where the clips are on the device.
@@ -54,6 +55,7 @@ class Network:
   head_names: tuple[str, ...]
   optimizer: optax.GradientTransformation
   mesh: Mesh
+  like: Weights
   draw: Callable[[jax.Array], Weights]
   train_steps: Callable[[TrainState, Batches], tuple[TrainState, jax.Array]]
   steps_per_dispatch: int
@@ -72,13 +74,14 @@ def build_network(
   """
   train_magnifier = config.train.magnifier
   model = nnx.eval_shape(lambda: _create_model(config, nnx.Rngs(0)))
-  graph, *_ = steps.split_model(model, train_magnifier)
+  graph, *like = steps.split_model(model, train_magnifier)
   optimizer = optim.make_optimizer(config.train.learning_rate, config.train.l2)
   return Network(
     graph=graph,
     head_names=model.head_names,
     optimizer=optimizer,
     mesh=mesh,
+    like=tuple(like),
     # Compiled, since hundreds of small draws one by one take far longer.
     draw=jax.jit(
       lambda key: steps.split_model(
