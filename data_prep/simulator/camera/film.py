@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -10,9 +11,10 @@ from data_prep.simulator.camera.exposure import EYE_BOX, Exposure
 from data_prep.simulator.camera.nuisance import draw_nuisance
 from data_prep.simulator.camera.studio import Studio
 from data_prep.simulator.camera.warp import COARSE, Pose
-from data_prep.simulator.plan.population import INTENSITY, PlannedClip
+from data_prep.simulator.plan.population import INTENSITY, PlannedClip, Shown
 from data_prep.simulator.portrait import action_units
 from data_prep.simulator.portrait.canvas import SIDES, grid
+from data_prep.simulator.portrait.identity import Identity
 from infusenet_jax.clips.alignment import EYES_APART
 
 CROP_EYES = EYES_APART * 224  # Distance between the pupils in a 224 px crop, pixels.
@@ -54,37 +56,19 @@ class Film:
     self.skew = float(rng.uniform(0.8, 1.3))
     self.rest = float(rng.uniform(0.0, 0.3))
     self.blink_at = float(rng.uniform(0, clip.offset - clip.onset))
-    self.field, self.lines = self._face_motion()
+    self.field, self.lines = face_motion(clip.shown, studio.identity, INTENSITY[1])
     self.exposure = Exposure(studio, self._pose(clip.onset))
 
   # -- Motion --------------------------------------------------------------
-
-  def _face_motion(self) -> tuple[np.ndarray, np.ndarray]:
-    """At the apex: displacement (h, w, 2), darkening by wrinkles (h, w)."""
-    who = self.studio.identity
-    x, _ = grid(action_units.STEP)
-    field, lines = np.zeros((*x.shape, 2), np.float32), np.zeros(x.shape, np.float32)
-    for shown in self.clip.shown:
-      for side, peak in ((-1, shown.left), (1, shown.right)):
-        if not peak:
-          continue
-        field += peak / CROP_EYES * action_units.displacement(shown.au, who, side)
-        deeper = action_units.wrinkles(shown.au, who, side)
-        if deeper is not None:
-          lines += 0.05 * peak * deeper
-    longest = CROP_EYES * np.linalg.norm(field, axis=-1).max()
-    if longest > INTENSITY[1]:
-      field *= INTENSITY[1] / longest
-    return field, np.minimum(lines, 0.3)
 
   def intensity(self, frame: int) -> float:
     """Share of the apex's motion shown in a frame, in [0, 1]: 0 at the onset."""
     clip = self.clip
     if frame <= clip.true_apex:
       t = (frame - clip.onset) / (clip.true_apex - clip.onset)
-      return _ease(t**self.skew)
+      return ease(t**self.skew)
     t = (frame - clip.true_apex) / max(clip.offset - clip.true_apex, 1)
-    return 1 - (1 - self.rest) * _ease(t**self.skew)
+    return 1 - (1 - self.rest) * ease(t**self.skew)
 
   def _moved(self, frame: int) -> np.ndarray | None:
     """Displacement (h, w, 2) by all muscles in a frame."""
@@ -150,5 +134,30 @@ class Film:
     )
 
 
-def _ease(t: float) -> float:
+def face_motion(
+  shown: Iterable[Shown], who: Identity, most: float
+) -> tuple[np.ndarray, np.ndarray]:
+  """At the apex: displacement (h, w, 2), darkening by wrinkles (h, w).
+
+  On the grid of `action_units`, in distances between the pupils; the largest
+  displacement is cut to `most` pixels of a 224 px crop.
+  """
+  x, _ = grid(action_units.STEP)
+  field, lines = np.zeros((*x.shape, 2), np.float32), np.zeros(x.shape, np.float32)
+  for au in shown:
+    for side, peak in ((-1, au.left), (1, au.right)):
+      if not peak:
+        continue
+      field += peak / CROP_EYES * action_units.displacement(au.au, who, side)
+      deeper = action_units.wrinkles(au.au, who, side)
+      if deeper is not None:
+        lines += 0.05 * peak * deeper
+  longest = CROP_EYES * np.linalg.norm(field, axis=-1).max()
+  if longest > most:
+    field *= most / longest
+  return field, np.minimum(lines, 0.3)
+
+
+def ease(t: float) -> float:
+  """Half a wave from 0 at 0 to 1 at 1."""
   return float(0.5 - 0.5 * np.cos(np.pi * min(max(t, 0.0), 1.0)))
