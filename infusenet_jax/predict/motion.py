@@ -10,8 +10,6 @@ between the eyes: it drifts by what every new reference adds, so only its change
 less than about a second mean something.
 """
 
-from collections.abc import Iterable
-
 import cv2
 import numpy as np
 
@@ -130,7 +128,7 @@ def _head(nodes: np.ndarray) -> np.ndarray:
 
 
 def _geometry() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Basis (N, 4) of a head's motion, its stable parts (N,), windows of points (P, N)."""
+  """Basis (N, 4) of a head's motion, its stable parts (N,), points' windows (P, N)."""
   place = (np.arange(SIZE // _STEP) + 0.5) * _STEP / SIZE
   x, y = (
     v.ravel() for v in np.meshgrid(*((place - c) / EYES_APART for c in EYES_CENTRE))
@@ -191,11 +189,3 @@ def _starts(there: np.ndarray) -> np.ndarray:
   """For each row (T,), the first of the unbroken run of rows with a face it is in."""
   begins = there & ~np.concatenate([[False], there[:-1]])
   return np.maximum.accumulate(np.where(begins | ~there, np.arange(len(there)), 0))
-
-
-def paths_of(crops: Iterable[tuple[np.ndarray, float, bool]]) -> np.ndarray:
-  """The paths (N, P, 2) of all crops; each with its time and whether it is fresh."""
-  motion = Motion()
-  for crop, seconds, fresh in crops:
-    motion.add(crop, seconds, fresh)
-  return motion.finish()

@@ -5,7 +5,7 @@ most neighbouring crops are sampled alike; what is left of the head's motion is 
 away later (motion.py). Memory does not grow with the video but for a row per frame.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -199,6 +199,7 @@ def follow(
   frames: Iterable[tuple[int, float, np.ndarray]],
   face: int = 0,
   face_model: Path | None = None,
+  watch: Callable[[Seen], None] | None = None,
 ) -> tuple[Frames, int]:
   """Follows one face through a video and measures how its parts move.
 
@@ -207,6 +208,7 @@ def follow(
       red-green-blue. They are taken one by one and not kept.
     face: which one to follow, 0 is the largest in the first frame that has so many.
     face_model: YuNet's, instead of MTCNN.
+    watch: is told of every frame.
 
   Returns:
     A row per frame, and the most faces that were seen in one frame.
@@ -216,17 +218,15 @@ def follow(
   """
   tracker, motion = Tracker(face, face_model), Motion()
   rows, faces = [], []
-  for seen in _seen(tracker, frames):
+  for number, seconds, image in frames:
+    seen = tracker.see(number, seconds, image)
+    if watch:
+      watch(seen)
     rows.append((seen.number, seen.seconds))
     faces.append(seen.face)
     if seen.face is not None:
       motion.add(seen.crop, seen.seconds, seen.fresh or faces[-2:-1] == [None])
   return _frames(rows, faces, motion.finish()), tracker.faces
-
-
-def _seen(tracker: Tracker, frames) -> Iterator[Seen]:
-  for number, seconds, image in frames:
-    yield tracker.see(number, seconds, image)
 
 
 def _frames(rows, faces: list[Face | None], paths: np.ndarray) -> Frames:

@@ -63,9 +63,9 @@ class _Dis:
 class MainDirection:
   """Motion that is there in the middle of an interval and gone at its end."""
 
-  def __init__(self, rate: float, share: float = 0.55):
-    """`rate` is the crops' a second, `share` the p of the rule for peaks."""
-    self._k, self._share = max(1, round(HALF * rate)), share
+  def __init__(self, rate: float):
+    """`rate` is the crops' a second."""
+    self._k = max(1, round(HALF * rate))
     self._flow, self._crops, self.scores = _Dis(), [], []
 
   def add(self, crop: np.ndarray) -> None:
@@ -77,15 +77,15 @@ class MainDirection:
         _difference(self._flow(first, middle), self._flow(first, last))
       )
 
-  def spans(self) -> list[Span]:
-    """The intervals, in crops."""
+  def spans(self, share: float) -> list[Span]:
+    """The intervals, in crops; `share` is the p of the rule for peaks."""
     scores, k = np.array(self.scores), self._k
     if len(scores) < 2 * k + 1:
       return []
     relative = np.zeros(len(scores))
     middle = scores[k:-k] - (scores[: -2 * k] + scores[2 * k :]) / 2
     relative[k:-k] = np.maximum(middle, 0)
-    return [(a + k, b + k) for a, b in peak_rule(relative, k, self._share)]
+    return [(a + k, b + k) for a, b in peak_rule(relative, k, share)]
 
 
 def _difference(to_middle: np.ndarray, to_last: np.ndarray) -> float:
@@ -108,9 +108,9 @@ def _difference(to_middle: np.ndarray, to_last: np.ndarray) -> float:
 class Nose:
   """Regions that move against the bridge of the nose, since a reference frame."""
 
-  def __init__(self, rate: float, share: float = 0.55):
-    """`rate` is the crops' a second, `share` the p of the rule for peaks."""
-    self._rate, self._k, self._share = rate, max(1, round(HALF * rate)), share
+  def __init__(self, rate: float):
+    """`rate` is the crops' a second."""
+    self._rate, self._k = rate, max(1, round(HALF * rate))
     self._window = max(4, round(_WINDOW * rate))
     self._flow, self._count = _Dis(), 0
     self._open: list[tuple[int, np.ndarray, list[np.ndarray]]] = []
@@ -127,8 +127,8 @@ class Nose:
       self.curves.append((start, np.array(values)))
     self._count += 1
 
-  def spans(self) -> list[Span]:
-    """The intervals, in crops; of patches and windows that overlap, one."""
+  def spans(self, share: float) -> list[Span]:
+    """The same; of patches and windows that overlap, one."""
     found = []
     width = self._rate / (2 * np.pi * _SMOOTH)
     for start, curve in self.curves:
@@ -138,7 +138,7 @@ class Nose:
       for patch in smooth.T:
         rise = patch - min(patch[0], patch[-1])
         if rise.max() > _RISE:
-          for a, b in peak_rule(rise, self._k, self._share, smooth=False):
+          for a, b in peak_rule(rise, self._k, share, smooth=False):
             if rise[(a + b) // 2] > _RISE:
               found.append((start + a, start + b))
     return _merged(found)
