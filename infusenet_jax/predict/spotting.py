@@ -25,7 +25,7 @@ SHORTEST = 0.2  # Seconds of a short one; see `frames_of_short`.
 FEWEST = 10  # Frames that it should have.
 # Motion in % of the distance between the eyes that one point alone must exceed; several
 # points that move together may each move less: their squares are summed.
-FLOOR = 0.3
+FLOOR = 0.5
 TOGETHER = 4  # So many points at most.
 NOISE = 5.0  # The floor is at least so many times what a point does most of the time.
 HEAD = 0.07  # How much it rises with the head's own motion, within `_HASTE` seconds.
@@ -34,7 +34,7 @@ LIDS = 0.65  # In a blink they move at least so much of what anything else does.
 BLINK = (0.06, 0.5)  # Seconds from the first to the last motion of the lids.
 # A peak has company if others within NEAR seconds that are higher than COMPANY of it
 # have together ALONE of its height: speech.
-NEAR, COMPANY, ALONE = 1.2, 0.25, 0.5
+NEAR, COMPANY, ALONE = 1.2, 0.33, 0.5
 _TOO_LONG = 1.25 * LONGEST  # Widths are that uncertain; what is shorter is cut.
 _RATE = 100.0  # Frames a second to which faster videos are averaged.
 _SMOOTH = 0.02  # Seconds, sigma.

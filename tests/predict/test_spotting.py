@@ -135,7 +135,7 @@ def test_a_turning_head_raises_the_floor():
   frames.path[:, CHIN, 0] += 1.0 * bump(frames.seconds, 4, 4.4)[:, None]
   assert expressions(frames)
   turned = np.clip((frames.seconds - 3.8) / 0.8, 0, 1)
-  frames.eyes[:] += 8 * turned[:, None, None]
+  frames.eyes[:] += 16 * turned[:, None, None]
   assert not expressions(frames)
 
 
