@@ -29,12 +29,14 @@ FLOOR = 0.5
 TOGETHER = 4  # So many points at most.
 NOISE = 5.0  # The floor is at least so many times what a point does most of the time.
 HEAD = 0.07  # How much it rises with the head's own motion, within `_HASTE` seconds.
-LID = 0.8  # Less motion of the upper lids is no blink, in the unit of FLOOR.
+LID = 0.8  # Less motion of the lids is no blink, in the unit of FLOOR,
+LID_NOISE = 2.5  # nor less than so many times what they do most of the time.
 LIDS = 0.65  # In a blink they move at least so much of what anything else does.
-BLINK = (0.06, 0.5)  # Seconds from the first to the last motion of the lids.
+BLINK = (0.04, 0.7)  # Seconds from the first to the last motion of the lids.
 # A peak has company if others within NEAR seconds that are higher than COMPANY of it
 # have together ALONE of its height: speech.
 NEAR, COMPANY, ALONE = 1.2, 0.33, 0.5
+_BRIEF = 0.1  # Seconds: what is shorter is a flash, not a muscle.
 _TOO_LONG = 1.25 * LONGEST  # Widths are that uncertain; what is shorter is cut.
 _RATE = 100.0  # Frames a second to which faster videos are averaged.
 _SMOOTH = 0.02  # Seconds, sigma.
@@ -221,13 +223,14 @@ class Bumps:
 
 
 def _blinks(course: Course, bumps: Bumps) -> Iterator[Extent]:
-  """Both upper lids go down and up again, and nothing moves much more."""
-  down = bumps.where[:, _UPPER, 1].min(1)
+  """Both eyes' lids go down and up again, and nothing moves much more."""
+  # Flow takes the lower lid along; a tightened one (AU 7) goes up.
+  upper, lower = bumps.where[:, _UPPER, 1], bumps.where[:, _LOWER, 1]
+  down = np.maximum(upper, lower).min(1)
   others = np.where(_EYES, 0, bumps.height).max(1)
-  lower = bumps.where[:, _LOWER, 1].mean(1)  # Tightened lids (AU 7) go up.
-  least = max(LID, NOISE * float(np.median(bumps.off[:, _UPPER])))
-  blink = (down > least) & (down > LIDS * others) & (lower > -0.3 * down)
-  lids = course.path[:, _UPPER, 1].mean(1)
+  least = max(LID, LID_NOISE * float(np.median(bumps.off[:, _EYES])))
+  blink = (down > least) & (down > LIDS * others) & (lower.mean(1) > -0.3 * down)
+  lids = course.path[:, _EYES, 1].mean(1)
   end = -1
   for apex in _peaks(np.where(blink, down, 0), course.steps(0.1)):
     onset, offset, _ = _extent(course, lids, apex)
@@ -273,7 +276,7 @@ def _expressions(course: Course, blinks: list[Extent]) -> Iterator[Extent]:
     trace = np.tensordot(course.path, moving[:, None] * bumps.where[apex], 2)
     onset, offset, rise = _extent(course, trace, apex)
     length = (offset - onset) / course.rate
-    if rise <= 0 or length > _TOO_LONG or not onset < apex < offset:
+    if rise <= 0 or not _BRIEF <= length <= _TOO_LONG or not onset < apex < offset:
       continue
     if _has_company(course, trace, (onset, apex, offset), blinking):
       continue
@@ -300,7 +303,7 @@ def _extent(course: Course, trace: np.ndarray, apex: int) -> tuple[int, int, flo
   left, right = np.nonzero(low[:apex])[0], np.nonzero(low[apex:])[0]
   first = left[-1] + 1 if len(left) else 0
   last = apex + right[0] - 1 if len(right) else n - 1
-  skirt = round(_SKIRT * (last - first + 1))
+  skirt = max(1, round(_SKIRT * (last - first + 1)))
   onset, offset = max(0, int(first) - skirt), min(n - 1, int(last) + skirt)
   return onset, offset, float(rise[apex])
 

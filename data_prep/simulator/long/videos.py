@@ -23,8 +23,10 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock, write_atomically
 
 VERSION = 1  # Raised whenever the same parameters would give other files.
-# Constant quality 12 leaves little that an eye could see of the codec.
-_CODEC = {"crf": "12", "preset": "veryfast", "threads": "1"}
+# Constant quality 12 leaves little that an eye could see of the codec. Looking ahead,
+# x264 does not write the same bytes twice.
+_X264 = "threads=1:rc-lookahead=0:no-mbtree=1"
+_CODEC = {"crf": "12", "preset": "veryfast", "x264-params": _X264}
 _VIDEOS = "video,kind,camera,fps,frames,width,height,nuisance"
 _INTERVALS = (
   "video,kind,onset,apex,offset,onset_seconds,apex_seconds,offset_seconds,aus,peak"
