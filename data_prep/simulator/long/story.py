@@ -1,7 +1,6 @@
 """What happens in a long video, and when: no pictures yet.
 
-A third kind of expression would be no kind: what lasts at most `MICRO` seconds is a
-micro-expression, what lasts longer a larger one.
+An expression of at most half a second is a micro-expression, a longer one a larger one.
 """
 
 import dataclasses
@@ -149,8 +148,8 @@ def _macro(start: float, length: float, rng) -> Event:
 
 
 def _speech(start: float, length: float, rng) -> Event:
-  amounts = tuple(rng.uniform(1.5, 4.0, 1).tolist())
-  return Event("speech", start, start + length / 2, start + length, amount=amounts)
+  amount = (float(rng.uniform(1.5, 4.0)),)
+  return Event("speech", start, start + length / 2, start + length, amount=amount)
 
 
 def _turn(start: float, length: float, rng) -> Event:
