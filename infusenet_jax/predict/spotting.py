@@ -29,8 +29,9 @@ FLOOR = 0.5
 TOGETHER = 4  # So many points at most.
 NOISE = 5.0  # The floor is at least so many times what a point does most of the time.
 HEAD = 0.07  # How much it rises with the head's own motion, within `_HASTE` seconds.
-LID = 0.8  # Less motion of the lids is no blink, in the unit of FLOOR,
-LID_NOISE = 2.5  # nor less than so many times what they do most of the time.
+LID = 0.8  # Less motion of the lids is no blink, in the unit of FLOOR; of either half,
+LID_NOISE = 2.5  # nor less than so many times what they do most of the time,
+LIDS_ALIKE = 0.4  # nor if one moves less than that share of their mean.
 LIDS = 0.65  # In a blink they move at least so much of what anything else does.
 BLINK = (0.04, 0.7)  # Seconds from the first to the last motion of the lids.
 # A peak has company if others within NEAR seconds that are higher than COMPANY of it
@@ -226,10 +227,12 @@ def _blinks(course: Course, bumps: Bumps) -> Iterator[Extent]:
   """Both eyes' lids go down and up again, and nothing moves much more."""
   # Flow takes the lower lid along; a tightened one (AU 7) goes up.
   upper, lower = bumps.where[:, _UPPER, 1], bumps.where[:, _LOWER, 1]
-  down = np.maximum(upper, lower).min(1)
+  down = np.maximum(upper, lower)
+  weaker, down = down.min(1), down.mean(1)
   others = np.where(_EYES, 0, bumps.height).max(1)
-  least = max(LID, LID_NOISE * float(np.median(bumps.off[:, _EYES])))
-  blink = (down > least) & (down > LIDS * others) & (lower.mean(1) > -0.3 * down)
+  least = max(LID / 2, LID_NOISE * float(np.median(bumps.off[:, _EYES])))
+  blink = (weaker > least) & (weaker > LIDS_ALIKE * down) & (down > LID)
+  blink &= (down > LIDS * others) & (lower.mean(1) > -0.3 * down)
   lids = course.path[:, _EYES, 1].mean(1)
   end = -1
   for apex in _peaks(np.where(blink, down, 0), course.steps(0.1)):

@@ -107,7 +107,7 @@ def make_video(kind: str, **found) -> Video:
   events = [measure.Event("blink", (100, 105), 9.0)]
   if kind == "expressions":
     events += [measure.Event("micro", (10, 19), 1.0)]
-  video = Video(f"{kind}.mp4", kind, 25.0, 1.0, 2, 1500, events, cost=0.01)
+  video = Video(f"{kind}.mp4", kind, 25.0, 1.0, 3, 1500, events, cost=0.01)
   video.found[OURS] = found.get("ours", [])
   video.blinks = [(100, 105)]
   others = found.get("others", {})
@@ -126,7 +126,7 @@ def test_the_document_says_what_was_measured_and_on_what():
   text = document.document(videos)
   assert "Everything below is simulated" in text
   assert "nobody spots well" in text and "0.25" in text
-  assert "of seed 2" in text and "Thresholds were chosen on other videos" in text
+  assert "of seed 3" in text and "Thresholds were chosen on other videos" in text
   ours = next(row for row in text.splitlines() if OURS in row and "| 1 " in row)
   cells = [cell.strip() for cell in ours.split("|")[1:-1]]
   # One found, none missed, one false: in an everyday video, on a blink of three.
@@ -139,7 +139,7 @@ def test_the_document_says_what_was_measured_and_on_what():
 
 def test_videos_that_thresholds_were_chosen_on_are_named():
   videos = [make_video("still")]
-  videos[0].seed = document.TUNED_ON
+  videos[0].seed = document.TUNED_ON[0]
   assert "among these videos" in document.document(videos)
 
 
