@@ -17,7 +17,7 @@ from infusenet_jax.benchmark.spotting.metric import Span
 from infusenet_jax.clips.alignment import EYES_APART, EYES_CENTRE
 from infusenet_jax.predict.motion import SIZE
 
-RATE = 60.0
+RATE = 30.0  # That of CAS(ME)^2, which they were made for.
 HALF = 0.175  # k, seconds: half a mean micro-expression.
 _BLOCKS = 6  # Along each side of the crop.
 _DIRECTIONS = 4

@@ -279,8 +279,8 @@ included.
    Both upper lids going down and up again with nothing moving much more is a blink.
 
 The two others are written from descriptions and only like the published methods
-(benchmark/spotting/baselines.py); they see the same aligned crops, at most 60 a
-second. *Main direction* follows Wang and others (2017): flow from the first to the
+(benchmark/spotting/baselines.py); they see the same aligned crops, at most 30 a
+second, the rate of CAS(ME)^2, which they were made for. *Main direction* follows Wang and others (2017): flow from the first to the
 middle and to the last frame of a window, in blocks, where they differ most.
 *Nose-referenced flow* is of the kind that won the challenges of 2021 to 2023. Both
 use the peak rule (threshold mean + p (max - mean)), which fires somewhere in nearly
