@@ -26,6 +26,8 @@ _FACE = 120  # A followed face is searched for shrunk to about this height, pixe
 _SAME = 0.6  # A face is the same if its middle moved less, in sides of its box.
 _SLACK = 1.5  # Pixels of the crop that the head may move before it is cropped anew.
 _ASTRAY = 0.2  # Distances between the eyes: a detection so far off corrects the track.
+_MISSES = 3  # Detections that may miss a face whose texture is still followed.
+_LEAST = 24  # Pixels: nothing smaller is searched.
 _PARTS = 0.4  # Least share of the texture that moves as one head.
 
 
@@ -56,104 +58,56 @@ class Tracker:
     self.faces = 0
     self._wanted = face
     self._detector = FaceDetector(face_model)
+    self._held: _Held | None = None
     self._last: Face | None = None  # Where it was, also once lost.
-    self._matrix: np.ndarray | None = None  # Frame to crop; None: lost.
     self._next = self._next_whole = -np.inf  # Times of the next searches.
-    self._wait = _LOST[0]
+    self._wait, self._misses = _LOST[0], 0
 
   def see(self, number: int, seconds: float, image: np.ndarray) -> Seen:
     """Finds the face in the next frame, (H, W, 3) uint8, red-green-blue."""
-    moved = self._follow(image) if self._matrix is not None else None
-    if self._matrix is not None and moved is None:
-      self._matrix, self._next, self._wait = None, -np.inf, _LOST[0]
-    fresh = False
-    if seconds >= self._next:
-      fresh = self._search(image, seconds, moved)
-    if self._matrix is None:
+    if self._held is not None and not self._held.follow(image):
+      self._held, self._next, self._wait = None, -np.inf, _LOST[0]
+    fresh = seconds >= self._next and self._search(image, seconds)
+    if self._held is None:
       return Seen(number, seconds)
-    if not fresh and _shift(moved) > _SLACK:
-      self._matrix = _compose(cv2.invertAffineTransform(moved), self._matrix)
-      moved = np.eye(2, 3)
-      self._crop = _crop(image, self._matrix)
-    elif fresh:
-      moved = np.eye(2, 3)
-      self._crop = _crop(image, self._matrix)
-      self._remember()
-    back = cv2.invertAffineTransform(self._matrix)
-    face = _mapped_face(self._in_crop, _compose(back, moved))
-    self._last = face
-    return Seen(number, seconds, face, self._crop, fresh)
+    self._last = self._held.face
+    return Seen(number, seconds, self._last, self._held.crop, fresh)
 
-  # -- Between detections ------------------------------------------------------
-
-  def _remember(self) -> None:
-    """Keeps the crop and its texture, which is followed until the next detection."""
-    self._old = self._crop
-    corners = cv2.goodFeaturesToTrack(self._old, 60, 0.01, 4, mask=_FACE_MASK)
-    grid = _GRID if corners is None or len(corners) < 20 else corners
-    self._texture = grid.astype(np.float32)
-
-  def _follow(self, image: np.ndarray) -> np.ndarray | None:
-    """How the head moved in the crop since the texture was kept, (2, 3); None: lost."""
-    self._crop = _crop(image, self._matrix)
-    there, found, _ = cv2.calcOpticalFlowPyrLK(
-      self._old, self._crop, self._texture, None, winSize=(15, 15), maxLevel=3
-    )
-    found = found.ravel() == 1
-    if found.sum() < 8:
-      return None
-    moved, kept = cv2.estimateAffinePartial2D(
-      self._texture[found], there[found], ransacReprojThreshold=2.0
-    )
-    if moved is None or kept.sum() < _PARTS * len(self._texture):
-      return None
-    scale = np.hypot(*moved[:, 0])
-    if not 0.75 < scale < 1.33 or _shift(moved) > SIZE / 2:
-      return None
-    return moved
-
-  # -- Detections --------------------------------------------------------------
-
-  def _search(self, image, seconds: float, moved: np.ndarray | None) -> bool:
+  def _search(self, image: np.ndarray, seconds: float) -> bool:
     """Looks for the face; whether it has to be aligned anew."""
-    face = None
-    followed = self._matrix is not None
-    if followed and seconds < self._next_whole:
-      face = self._same(self._find_around(image))
+    held, face = self._held, None
+    if held is not None:
+      self._last = held.face
+      if seconds < self._next_whole:
+        face = self._same(self._find_around(image))
     if face is None:
       faces = self._find(image)
       self.faces = max(self.faces, len(faces))
       self._next_whole = seconds + _WHOLE
       face = self._choose(faces)
     if face is None:
-      if followed:  # Perhaps turned away for a moment: its texture is still there.
-        self._misses += 1
-        self._next = seconds + _LOST[0]
-        if self._misses > 3:
-          self._matrix = None
-        return False
-      self._wait = min(2 * self._wait, _LOST[1])
-      self._next = seconds + self._wait
+      self._miss(seconds)
       return False
     self._misses, self._wait, self._next = 0, _LOST[0], seconds + _EVERY
-    matrix = from_eyes(*face.eyes, SIZE)
-    if followed:
-      now = _mapped(_compose(cv2.invertAffineTransform(self._matrix), moved), _EYES)
-      off = np.linalg.norm(now - face.eyes, axis=1).max()
+    if held is not None:
+      off = np.linalg.norm(held.face.eyes - face.eyes, axis=1).max()
       if off < _ASTRAY * face.eye_distance:
-        self._in_crop = replace(self._in_crop, confidence=face.confidence)
-        self._renew(image, moved)
+        held.renew(image, face.confidence)
         return False
-    self._matrix = matrix
-    self._in_crop = _mapped_face(face, matrix)
+    self._held = _Held(image, face)
     return True
 
-  def _renew(self, image: np.ndarray, moved: np.ndarray) -> None:
-    """Follows the texture of now from now on, the alignment staying as it is."""
-    self._matrix = _compose(cv2.invertAffineTransform(moved), self._matrix)
-    self._crop = _crop(image, self._matrix)
-    moved[:] = np.eye(2, 3)
-    self._remember()
+  def _miss(self, seconds: float) -> None:
+    """What is to be done when the detector finds no face, or not that one."""
+    if self._held is None:
+      self._wait = min(2 * self._wait, _LOST[1])
+      self._next = seconds + self._wait
+      return
+    # Perhaps turned away for a moment: its texture is still there.
+    self._misses += 1
+    self._next = seconds + _LOST[0]
+    if self._misses > _MISSES:
+      self._held = None
 
   def _choose(self, faces: list[Face]) -> Face | None:
     if self._last is None:
@@ -161,12 +115,15 @@ class Tracker:
     if (same := self._same(faces)) is not None:
       return same
     # It came back elsewhere, or somebody else did: nothing tells them apart.
-    return faces[0] if faces and self._matrix is None else None
+    return faces[0] if faces and self._held is None else None
 
   def _same(self, faces: list[Face]) -> Face | None:
     """The face that is where the followed one was."""
     last = self._last
-    far = lambda f: np.linalg.norm(f.eyes.mean(0) - last.eyes.mean(0)) / last.side  # noqa: E731
+
+    def far(face: Face) -> float:
+      return np.linalg.norm(face.eyes.mean(0) - last.eyes.mean(0)) / last.side
+
     near = [f for f in faces if far(f) < _SAME and 0.5 < f.side / last.side < 2]
     return min(near, key=far, default=None)
 
@@ -181,7 +138,7 @@ class Tracker:
     size = image.shape[1::-1]
     low = np.clip((left - reach, top - reach), 0, size).astype(int)
     high = np.clip((left + width + reach, top + height + reach), 0, size).astype(int)
-    if (high - low).min() < 24:
+    if (high - low).min() < _LEAST:
       return []
     part = image[low[1] : high[1], low[0] : high[0]]
     return self._found(part, low, min(1.0, _FACE / max(width, height)))
@@ -193,6 +150,66 @@ class Tracker:
     shift = corner + 0.5 / scale - 0.5
     back = np.array([[1 / scale, 0, shift[0]], [0, 1 / scale, shift[1]]])
     return [_mapped_face(face, back) for face in self._detector.find(small)]
+
+
+class _Held:
+  """A face that was found, and its texture, which is followed until it is found again.
+
+  Attributes:
+    crop: (SIZE, SIZE) uint8, grey, of the last frame.
+  """
+
+  def __init__(self, image: np.ndarray, face: Face):
+    self._matrix = from_eyes(*face.eyes, SIZE)  # Frame to crop.
+    self._moved = np.eye(2, 3)  # How the head moved in the crop since it was aligned.
+    self._in_crop = _mapped_face(face, self._matrix)
+    self._align(image)
+    self._remember()
+
+  @property
+  def face(self) -> Face:
+    """Where it is in the last frame."""
+    back = cv2.invertAffineTransform(self._matrix)
+    return _mapped_face(self._in_crop, _compose(back, self._moved))
+
+  def follow(self, image: np.ndarray) -> bool:
+    """Finds the texture in the next frame; False: it is not there."""
+    self.crop = _crop(image, self._matrix)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+      self._old, self.crop, self._texture, None, winSize=(15, 15), maxLevel=3
+    )
+    found = found.ravel() == 1
+    if found.sum() < 8:
+      return False
+    moved, kept = cv2.estimateAffinePartial2D(
+      self._texture[found], there[found], ransacReprojThreshold=2.0
+    )
+    if moved is None or kept.sum() < _PARTS * len(self._texture):
+      return False
+    if not 0.75 < np.hypot(*moved[:, 0]) < 1.33 or _shift(moved) > SIZE / 2:
+      return False
+    self._moved = moved
+    if _shift(moved) > _SLACK:
+      self._align(image)
+    return True
+
+  def renew(self, image: np.ndarray, confidence: float) -> None:
+    """Follows the texture of now from now on; where the face lies in it is kept."""
+    self._in_crop = replace(self._in_crop, confidence=confidence)
+    self._align(image)
+    self._remember()
+
+  def _align(self, image: np.ndarray) -> None:
+    """Puts the head in its place in the crop again."""
+    self._matrix = _compose(cv2.invertAffineTransform(self._moved), self._matrix)
+    self._moved = np.eye(2, 3)
+    self.crop = _crop(image, self._matrix)
+
+  def _remember(self) -> None:
+    self._old = self.crop
+    corners = cv2.goodFeaturesToTrack(self._old, 60, 0.01, 4, mask=_FACE_MASK)
+    grid = _GRID if corners is None or len(corners) < 20 else corners
+    self._texture = grid.astype(np.float32)
 
 
 def follow(
@@ -291,8 +308,7 @@ def _mapped_face(face: Face, matrix: np.ndarray) -> Face:
   return Face(box, face.confidence, _mapped(matrix, face.landmarks))
 
 
-# The eyes, the face's corners, and texture where a face shows none, in the crop.
-_EYES = _mapped(from_eyes((0, 0), (1, 0), SIZE), np.array([[0.0, 0.0], [1.0, 0.0]]))
+# The face's corners, and texture where a face shows none, in the crop.
 _CORNERS = SIZE * np.array([[0.15, 0.15], [0.85, 0.15], [0.15, 0.85], [0.85, 0.85]])
 _GRID = np.float32(
   [[[x, y]] for x in np.linspace(0.25, 0.75, 6) for y in np.linspace(0.2, 0.7, 6)]
