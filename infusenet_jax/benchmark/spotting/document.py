@@ -274,16 +274,19 @@ included.
 3. **Spot** (predict/spotting.py): a candidate is a moment at which points are
    elsewhere than shortly before *and* shortly after, by more than those two differ.
    The floor is {floor} % of the distance between the eyes, or a multiple of a point's
-   own restlessness; it rises with the speed of the head. What is longer than half a
-   second at its foot, or has company of its kind within 1.2 s (speech), is dropped.
-   Both upper lids going down and up again with nothing moving much more is a blink.
+   own restlessness; it rises with the speed of the head. Onset and offset are taken
+   from the width at half height, as of a motion that eases in and out. What is much
+   longer than half a second, or has company of its kind within 1.2 s (speech), is
+   dropped. Both eyes' lids going down and up again with nothing moving much more is a
+   blink.
 
 The two others are written from descriptions and only like the published methods
 (benchmark/spotting/baselines.py); they see the same aligned crops, at most 30 a
-second, the rate of CAS(ME)^2, which they were made for. *Main direction* follows Wang and others (2017): flow from the first to the
-middle and to the last frame of a window, in blocks, where they differ most.
-*Nose-referenced flow* is of the kind that won the challenges of 2021 to 2023. Both
-use the peak rule (threshold mean + p (max - mean)), which fires somewhere in nearly
-every video, and neither knows blinks or speech. To be fair to them, p is the one of six
-that suits each best **on these very videos**: {shares} (0.55 in the literature).
+second, the rate of CAS(ME)^2, which they were made for. *Main direction* follows Wang
+and others (2017): flow from the first to the middle and to the last frame of a window, in blocks,
+where they differ most. *Nose-referenced flow* is of the kind that won the challenges of
+2021 to 2023. Both use the peak rule (threshold mean + p (max - mean)), which fires
+somewhere in nearly every video, and neither knows blinks or speech. To be fair to them,
+p is the one of six that suits each best **on these very videos**: {shares} (0.55 in the
+literature).
 """
