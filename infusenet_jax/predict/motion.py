@@ -74,6 +74,7 @@ class Motion:
       fresh: whether it is aligned anew, so that nothing before it compares with it.
     """
     if fresh or self._reference is None:
+      self._carry_on()
       self._reference, self._since = crop, seconds
     moves_on = seconds - self._since >= REFERENCE
     self._pairs.append((self._reference, crop, moves_on))
@@ -81,6 +82,13 @@ class Motion:
       self._reference, self._since = crop, seconds
     if len(self._pairs) == BATCH:
       self._measure()
+
+  def _carry_on(self) -> None:
+    """Lets paths go on from where they are now, whatever the next reference."""
+    if self._pairs:
+      self._pairs[-1] = (*self._pairs[-1][:2], True)
+    elif self.paths:
+      self._carried = self.paths[-1]
 
   def finish(self) -> np.ndarray:
     """Measures what still waits; the paths of all crops, (N, P, 2) float32."""

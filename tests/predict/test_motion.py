@@ -6,7 +6,7 @@ import pytest
 from infusenet_jax.clips.alignment import EYES_APART, EYES_CENTRE
 from infusenet_jax.predict import motion
 from infusenet_jax.predict.findings import REGIONS
-from infusenet_jax.predict.motion import POINTS, REFERENCE, SIZE, Motion
+from infusenet_jax.predict.motion import BATCH, POINTS, REFERENCE, SIZE, Motion
 
 NAMES = [name for name, _, _ in POINTS]
 UNIT = EYES_APART * SIZE  # Pixels between the eyes.
@@ -70,15 +70,20 @@ def test_paths_go_on_when_the_reference_moves(monkeypatch):
   )
 
 
-def test_after_a_new_alignment_nothing_jumps(monkeypatch):
+@pytest.mark.parametrize("before", (2, BATCH))
+def test_after_a_new_alignment_nothing_jumps(monkeypatch, before):
+  chin = NAMES.index("chin")
+  shape = local(*POINTS[chin][1:], 1.0)
   monkeypatch.setattr(
-    motion, "optical_flow", lambda a, b: (b - a)[..., None] * local(0, 1.5, 1.0)
+    motion, "optical_flow", lambda a, b: (b - a)[:, :1, :1, None] * shape / 10
   )
   measured = Motion()
-  for number, grey in enumerate((10, 10, 90, 90)):
-    crop = np.full((SIZE, SIZE), grey, np.uint8)
-    measured.add(crop, number / 30, fresh=number in (0, 2))
-  assert not measured.finish().any()
+  for number in range(before + 3):
+    crop = np.full((SIZE, SIZE), number if number < before else 90, np.uint8)
+    measured.add(crop, number / 100, fresh=number in (0, before))
+  path = measured.finish()[:, chin, 1]
+  assert path[before - 1] > 0
+  np.testing.assert_allclose(path[before:], path[before - 1], atol=1e-5)
 
 
 def test_motion_of_a_moment_ago():

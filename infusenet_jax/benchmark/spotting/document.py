@@ -283,10 +283,10 @@ included.
 The two others are written from descriptions and only like the published methods
 (benchmark/spotting/baselines.py); they see the same aligned crops, at most 30 a
 second, the rate of CAS(ME)^2, which they were made for. *Main direction* follows Wang
-and others (2017): flow from the first to the middle and to the last frame of a window,
-in blocks, where they differ most. *Nose-referenced flow* is of the kind that won the challenges of
-2021 to 2023. Both use the peak rule (threshold mean + p (max - mean)), which fires
-somewhere in nearly every video, and neither knows blinks or speech. To be fair to them,
-p is the one of six that suits each best **on these very videos**: {shares} (0.55 in the
-literature).
+and others (2017): flow from the first to the middle and to the last frame of a
+window, in blocks, where they differ most. *Nose-referenced flow* is of the kind that
+won the challenges of 2021 to 2023. Both use the peak rule (threshold mean + p (max -
+mean)), which fires somewhere in nearly every video, and neither knows blinks or
+speech. To be fair to them, p is the one of six that suits each best **on these very
+videos**: {shares} (0.55 in the literature).
 """
