@@ -128,20 +128,18 @@ class Nose:
     self._count += 1
 
   def spans(self, share: float) -> list[Span]:
-    """The same; of patches and windows that overlap, one."""
-    found = []
-    width = self._rate / (2 * np.pi * _SMOOTH)
+    """The intervals, in crops; `share` is the p of the rule for peaks."""
+    rises, windows = np.zeros(self._count), np.zeros(self._count)
+    sigma = self._rate / (2 * np.pi * _SMOOTH)
     for start, curve in self.curves:
-      smooth = cv2.GaussianBlur(
-        curve.astype(np.float64), (1, 2 * int(3 * width) + 1), 1e-6, sigmaY=width
-      )
-      for patch in smooth.T:
-        rise = patch - min(patch[0], patch[-1])
-        if rise.max() > _RISE:
-          for a, b in peak_rule(rise, self._k, share, smooth=False):
-            if rise[(a + b) // 2] > _RISE:
-              found.append((start + a, start + b))
-    return _merged(found)
+      size = (1, 2 * int(3 * sigma) + 1)
+      smooth = cv2.GaussianBlur(curve, size, 1e-6, sigmaY=sigma)
+      rise = smooth - np.minimum(smooth[0], smooth[-1])
+      rises[start : start + len(rise)] += rise.max(1)
+      windows[start : start + len(rise)] += 1
+    score = rises / np.maximum(windows, 1)
+    spans = peak_rule(score, self._k, share)
+    return [(a, b) for a, b in spans if score[a : b + 1].max() > _RISE]
 
 
 def _patches(flow: np.ndarray) -> np.ndarray:
@@ -154,19 +152,19 @@ def _patches(flow: np.ndarray) -> np.ndarray:
   return 100 / (EYES_APART * SIZE) * np.array(values)
 
 
-def peak_rule(
-  score: np.ndarray, k: int, share: float, smooth: bool = True
-) -> list[Span]:
-  """Peaks above mean + share (max - mean), at least k apart, each +- k.
+def peak_rule(score: np.ndarray, k: int, share: float) -> list[Span]:
+  """Peaks of the smoothed score above mean + share (max - mean), each +- k.
+
+  No two are less than k apart; it is smoothed by a box of 2 k frames.
 
   Args:
     score: (n,).
     k: in frames.
     share: p, in [0, 1].
-    smooth: whether the score is smoothed by a box of 2 k frames before.
   """
-  if smooth:
-    score = np.convolve(score, np.full(2 * k, 1 / (2 * k)), "same")
+  if len(score) < 2 * k + 1:
+    return []
+  score = np.convolve(score, np.full(2 * k, 1 / (2 * k)), "same")
   threshold = score.mean() + share * (score.max() - score.mean())
   higher = np.maximum(score[:-2], score[2:], dtype=float)
   peak = np.concatenate([[False], score[1:-1] >= higher, [False]])
@@ -175,19 +173,3 @@ def peak_rule(
     if peak[at] and score[at] > threshold and all(abs(at - o) >= k for o in kept):
       kept.append(at)
   return sorted((max(0, at - k), min(len(score) - 1, at + k)) for at in kept)
-
-
-def _merged(spans: list[Span]) -> list[Span]:
-  """Spans that overlap by half become their mean, one after the other."""
-  kept: list[list[int]] = []
-  for first, last in sorted(spans):
-    if kept and first <= kept[-1][1] - (kept[-1][1] - kept[-1][0]) // 2:
-      many = kept[-1][2]
-      kept[-1] = [
-        (many * kept[-1][0] + first) // (many + 1),
-        (many * kept[-1][1] + last) // (many + 1),
-        many + 1,
-      ]
-    else:
-      kept.append([first, last, 1])
-  return [(first, last) for first, last, _ in kept]
