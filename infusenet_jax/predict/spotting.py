@@ -139,9 +139,10 @@ class Course:
       path: (T, P, 2), as `Frames.path`.
       eyes: (T, 2, 2), as `Frames.eyes`.
     """
-    if len(seconds) < 5 or seconds[-1] - seconds[0] < 2 * (_REACHES[0] + _REST):
+    steps = np.diff(seconds)[np.diff(seconds) > 0]
+    if len(steps) < 4 or seconds[-1] - seconds[0] < 2 * (_REACHES[0] + _REST):
       return None
-    rate = min(_RATE, 1 / float(np.median(np.diff(seconds))))
+    rate = min(_RATE, 1 / float(np.median(steps)))
     even = np.arange(seconds[0], seconds[-1] + 1e-6, 1 / rate)
     every = max(1, round(len(seconds) / len(even)))
     columns = np.column_stack([path.reshape(len(path), -1), _head(eyes)])
@@ -155,6 +156,11 @@ class Course:
   def steps(self, seconds: float) -> int:
     """Moments in a time, at least one."""
     return max(1, round(seconds * self.rate))
+
+  def around(self, moment: int) -> slice:
+    """The moments that have a say in what happens at one."""
+    reach = self.steps(NEAR + _OUTER + 2 * _REST)
+    return slice(max(0, moment - reach), moment + reach + 1)
 
   def wider(self, values: np.ndarray, seconds: float) -> np.ndarray:
     """The largest of values (n,) within so many seconds of each moment."""
@@ -236,7 +242,9 @@ def _blinks(course: Course, bumps: Bumps) -> Iterator[Extent]:
   lids = course.path[:, _EYES, 1].mean(1)
   end = -1
   for apex in _peaks(np.where(blink, down, 0), course.steps(0.1)):
-    onset, offset, _ = _extent(course, lids, apex)
+    near = course.around(apex)
+    onset, offset, _ = _extent(course, lids[near], apex - near.start)
+    onset, offset = onset + near.start, offset + near.start
     if onset > end and BLINK[0] <= (offset - onset) / course.rate <= BLINK[1]:
       end = offset
       yield onset, apex, offset, float(down[apex])
@@ -276,14 +284,16 @@ def _expressions(course: Course, blinks: list[Extent]) -> Iterator[Extent]:
   peaks = _peaks(np.where(score > 1, score, 0), course.steps(0.12))
   for apex in peaks[np.argsort(-score[peaks], kind="stable")].tolist():
     moving = above[apex] > 0.4 * above[apex].max()
-    trace = np.tensordot(course.path, moving[:, None] * bumps.where[apex], 2)
-    onset, offset, rise = _extent(course, trace, apex)
+    near = course.around(apex)
+    trace = np.tensordot(course.path[near], moving[:, None] * bumps.where[apex], 2)
+    at = apex - near.start
+    onset, offset, rise = _extent(course, trace, at)
     length = (offset - onset) / course.rate
-    if rise <= 0 or not _BRIEF <= length <= _TOO_LONG or not onset < apex < offset:
+    if rise <= 0 or not _BRIEF <= length <= _TOO_LONG or not onset < at < offset:
       continue
-    if _has_company(course, trace, (onset, apex, offset), blinking):
+    if _has_company(course, trace, (onset, at, offset), blinking[near]):
       continue
-    onset, offset = _cut(course, onset, apex, offset)
+    onset, offset = _cut(course, onset + near.start, apex, offset + near.start)
     if not taken[onset : offset + 1].any():
       taken[onset : offset + 1] = True
       yield onset, apex, offset, float(bumps.height[apex][moving].max())
