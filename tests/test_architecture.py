@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[1]
 # From the top floor down: a module imports from its own room and from rooms below.
 ROOMS = (
   "infusenet_jax.main",
+  "infusenet_jax.benchmark",
   "infusenet_jax.predict",
   "infusenet_jax.artefacts",
-  "infusenet_jax.benchmark",
   "infusenet_jax.training",
   "infusenet_jax.training.magnifier",
   "infusenet_jax.training.engine",

@@ -1,11 +1,14 @@
 """`python -m data_prep simulate`: flags, and the summary at the end."""
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 from data_prep.databases.find import SIMULATED
 from data_prep.databases.layouts import LAYOUTS
 from data_prep.simulator.camera.nuisance import KINDS
+from data_prep.simulator.long.story import RATES
+from data_prep.simulator.long.videos import LongParameters, simulate_long
 from data_prep.simulator.plan.population import DATABASES, PlannedClip, positives
 from data_prep.simulator.writer import Parameters, simulate
 from infusenet_jax.runtime.errors import UserError
@@ -64,10 +67,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default=",".join(DATABASES),
     help=f"comma-separated, of {','.join(DATABASES)} (default: all)",
   )
+  long = parser.add_argument_group(
+    "long videos", "with --out, --seed and --nuisance; for spotting (docs/spotting.md)"
+  )
+  long.add_argument(
+    "--long", type=int, metavar="N", help="write N long videos instead of databases"
+  )
+  long.add_argument("--seconds", type=float, help="that each lasts (default: 40)")
+  long.add_argument(
+    "--fps", help="frames a second, in turn (default: 25,30,60,100,200)"
+  )
+  long.add_argument("--size", metavar="WxH", help="of the frames (default: 320x240)")
 
 
 def run(args: argparse.Namespace) -> int:
   """Simulates and prints what was written. Returns the exit status."""
+  if args.long is not None:
+    return _run_long(args)
+  alone = [f"--{n}" for n in ("seconds", "fps", "size") if getattr(args, n)]
+  if alone:
+    raise UserError(f"{' and '.join(alone)}: of long videos alone; give --long N too")
   plan = simulate(args.out, _parameters(args))
   print(_summary(plan))
   labels = "still faces" if args.still else f"{args.labels} labels"
@@ -77,6 +96,71 @@ def run(args: argparse.Namespace) -> int:
     f" {args.out}; {SIMULATED} says how they were made."
   )
   return 0
+
+
+def _run_long(args: argparse.Namespace) -> int:
+  stories = simulate_long(args.out, _long_parameters(args))
+  rows = [["video", "frames", *KINDS_OF_EVENTS]]
+  for story in stories:
+    counts = Counter(event.kind for event in story.events)
+    rows.append([story.name, story.count, *(counts[kind] for kind in KINDS_OF_EVENTS)])
+  print(text_table(rows))
+  print(
+    f"Simulated videos (nuisance {args.nuisance:g}, seed {args.seed}) in {args.out};"
+    f" intervals.csv holds the truth, {SIMULATED} says how they were made."
+  )
+  return 0
+
+
+KINDS_OF_EVENTS = ("micro", "macro", "blink", "speech", "turn", "light")
+
+
+def _long_parameters(args: argparse.Namespace) -> LongParameters:
+  default = Parameters()
+  given = [
+    f"--{name}"
+    for name in ("scale", "frames", "only", "still", "labels")
+    if getattr(args, name) != getattr(default, name)
+  ]
+  if args.databases != ",".join(DATABASES):
+    given.append("--databases")
+  if given:
+    raise UserError(f"--long {args.long} and {', '.join(given)}: give one or the other")
+  if not 1 <= args.long <= 1000:
+    raise UserError(f"--long {args.long}: give a whole number from 1 to 1000")
+  _check_strength(args)
+  seconds = LongParameters.seconds if args.seconds is None else args.seconds
+  if not 5 <= seconds <= 600:
+    raise UserError(f"--seconds {seconds:g}: give a number from 5 to 600")
+  rates = _numbers("--fps", args.fps, ",", RATES, 25, 200)
+  size = _numbers("--size", args.size, "x", LongParameters.size, 160, 1280)
+  if len(size) != 2 or size[0] > 1280 or size[1] > 768 or any(v % 2 for v in size):
+    raise UserError(
+      f"--size {args.size}: give width and height, even and up to 1280x768, such as"
+      " 320x240"
+    )
+  return LongParameters(
+    long=args.long,
+    seed=args.seed,
+    nuisance=args.nuisance,
+    seconds=seconds,
+    rates=rates,
+    size=(int(size[0]), int(size[1])),
+  )
+
+
+def _numbers(flag, text, separator, default, least, most) -> tuple[float, ...]:
+  if text is None:
+    return default
+  try:
+    numbers = tuple(float(part) for part in text.split(separator))
+  except ValueError:
+    numbers = ()
+  if not numbers or not all(least <= n <= most for n in numbers):
+    raise UserError(
+      f"{flag} {text}: give numbers from {least} to {most} with {separator!r} between"
+    )
+  return numbers
 
 
 def _parameters(args: argparse.Namespace) -> Parameters:
@@ -89,10 +173,7 @@ def _parameters(args: argparse.Namespace) -> Parameters:
     )
   if not 0 < args.scale <= 1:
     raise UserError(f"--scale={args.scale:g}: give a number above 0 and up to 1")
-  if not 0 <= args.nuisance <= 3:
-    raise UserError(f"--nuisance={args.nuisance:g}: give a number from 0 to 3")
-  if args.seed < 0:
-    raise UserError(f"--seed={args.seed}: give a whole number from 0")
+  _check_strength(args)
   return Parameters(
     seed=args.seed,
     scale=args.scale,
@@ -103,6 +184,13 @@ def _parameters(args: argparse.Namespace) -> Parameters:
     only=args.only,
     still=args.still,
   )
+
+
+def _check_strength(args: argparse.Namespace) -> None:
+  if not 0 <= args.nuisance <= 3:
+    raise UserError(f"--nuisance={args.nuisance:g}: give a number from 0 to 3")
+  if args.seed < 0:
+    raise UserError(f"--seed={args.seed}: give a whole number from 0")
 
 
 def _summary(plan: dict[str, list[PlannedClip]]) -> str:

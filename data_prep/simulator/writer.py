@@ -70,12 +70,12 @@ def simulate(
       another run writes there, or it cannot be written.
   """
   plan = {key: _plan(key, parameters) for key in parameters.databases}
-  if _is_finished(root, parameters):
+  if is_finished(root, parameters.as_json()):
     return plan
   try:
     with lock(root):
       # Another run may have begun, or even ended, since the first look.
-      if not _is_finished(root, parameters):
+      if not is_finished(root, parameters.as_json()):
         _write(root, plan, parameters, workers)
   except OSError as error:
     raise UserError(
@@ -94,9 +94,17 @@ def _plan(key: str, parameters: Parameters) -> list[PlannedClip]:
   return [at_rest(clip) for clip in clips] if parameters.still else clips
 
 
-def _is_finished(root: Path, parameters: Parameters) -> bool:
-  """Whether `root` is finished; UserError where it is not this simulation's."""
-  wanted = _LATER | parameters.as_json()
+def is_finished(root: Path, parameters: dict) -> bool:
+  """Whether `root` is finished.
+
+  Args:
+    root: what `simulate` writes to.
+    parameters: as SIMULATED.json holds them.
+
+  Raises:
+    UserError: `root` is not this simulation's.
+  """
+  wanted = _LATER | parameters
   for name in (SIMULATED, UNFINISHED):
     path = root / name
     if not path.exists():

@@ -45,6 +45,9 @@ class Frames:
   # (T, R) float64: motion of each region against a reference a moment ago, the head's
   # own motion removed; % of the distance between the eyes.
   motion: np.ndarray
+  # (T, P, 2) float32, P = len(motion.POINTS): where each point of the face is on a head
+  # at rest, the same unit; drifts. What spotting reads, and no output shows.
+  path: np.ndarray | None = None
 
   def __len__(self) -> int:
     return len(self.number)

@@ -5,7 +5,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from data_prep.simulator.camera.sensor import camera_of
+from data_prep.simulator.camera.sensor import Camera, camera_of
 from data_prep.simulator.camera.warp import Placement, Warp
 from data_prep.simulator.plan.population import DATABASES
 from data_prep.simulator.portrait import canvas, face
@@ -15,8 +15,11 @@ from data_prep.simulator.portrait.identity import draw_identity, linear
 class Studio:
   """One subject before their database's camera. Draws the portrait once."""
 
-  def __init__(self, database: str, number: int, seed: int):
-    self.camera = camera_of(database, number)
+  def __init__(
+    self, database: str, number: int, seed: int, camera: Camera | None = None
+  ):
+    """`camera` takes the place of the one that filmed this subject."""
+    self.camera = camera or camera_of(database, number)
     rng = np.random.default_rng((seed, DATABASES.index(database), number, 4))
     self.identity = draw_identity(rng, self.camera.skin, self.camera.fair)
     self.placement = self._place(rng)

@@ -130,15 +130,15 @@ def _plan_clip(
   rng = np.random.default_rng((*seed, 3))
   fps = LAYOUTS[database].fps
   habits = _habits(*seed[:3])
-  shown = [_show(au, rng, *habits[au]) for au in labels]
+  shown = [show_au(au, rng, *habits[au]) for au in labels]
   unsure = ()
   if rng.random() < 0.12 or (not labels and rng.random() < 0.5):
     au = int(rng.choice((18, 20, 24)))
-    shown.append(_scaled(_show(au, rng, *habits[au]), 0.6))
+    shown.append(_scaled(show_au(au, rng, *habits[au]), 0.6))
   if database == "fourd" and rng.random() < 0.2:
     free = [au for au in AUS if au not in labels]
     unsure = (int(rng.choice(free)),)
-    shown.append(_scaled(_show(unsure[0], rng, 0.5, 0.0), 0.2))
+    shown.append(_scaled(show_au(unsure[0], rng, 0.5, 0.0), 0.2))
   onset = start + int(rng.integers(0, 120))
   if database == "mmew":
     onset = 1 + int(rng.integers(0, 12))
@@ -168,8 +168,15 @@ def _plan_clip(
   )
 
 
-def _show(au: int, rng, strength: float, lean: float) -> Shown:
-  """Draws how strongly an AU is shown, and where."""
+def show_au(au: int, rng, strength: float = 1.0, lean: float = 0.0) -> Shown:
+  """Draws how strongly an AU is shown, and where.
+
+  Args:
+    au: the action unit.
+    rng: draws.
+    strength: of this person's, relative to others'.
+    lean: how much more often than half it is the stronger on the picture's left.
+  """
   peak = float(np.clip(strength * rng.lognormal(np.log(1.1), 0.45), *INTENSITY))
   one_sided = au in ONE_SIDED and rng.random() < 0.3
   weaker = 0.0 if one_sided else float(np.clip(1 - abs(rng.normal(0, 0.15)), 0.5, 1))

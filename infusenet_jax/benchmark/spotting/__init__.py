@@ -1,0 +1,1 @@
+"""How well micro-expressions are spotted in long simulated videos, and beside what."""
