@@ -156,17 +156,17 @@ class _Watch:
     )
     with bar:
       for frame in bar:
+        yield frame
         if self._stopped():
           self.ended_at = frame._replace(image=None)
           return
-        yield frame
 
   def notes(self) -> list[str]:
     """What must be said of how the frames went by."""
     if self.ended_at is None:
       return []
     return [
-      f"stopped by the user before frame {self.ended_at.number}"
+      f"stopped by the user after frame {self.ended_at.number}"
       f" ({self.ended_at.seconds:.2f} s); what follows was not looked at"
     ]
 

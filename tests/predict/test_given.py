@@ -87,5 +87,7 @@ def test_frame_numbers_become_rows_in_order_of_time():
 
 
 def test_frames_that_are_not_there():
-  with pytest.raises(UserError, match="line 7: offset is frame 11, but the frames that"):
+  with pytest.raises(
+    UserError, match="line 7: offset is frame 11, but the frames that"
+  ):
     to_spots([Given(8, 9, 11, "line 7")], frames())

@@ -21,7 +21,14 @@ def test_one_video_writes_to_out_itself(tmp_path):
 
 
 def test_folders_are_searched(tmp_path):
-  for name in ("b.mp4", "a.MOV", "notes.txt", "sub/c.avi", "sub/f/1.png", "sub/f/2.png"):
+  for name in (
+    "b.mp4",
+    "a.MOV",
+    "notes.txt",
+    "sub/c.avi",
+    "sub/f/1.png",
+    "sub/f/2.png",
+  ):
     touch(tmp_path / "in" / name)
   jobs, top = find_jobs([tmp_path / "in"], tmp_path / "out")
   found = [(j.path.relative_to(tmp_path / "in").as_posix(), j.out.name) for j in jobs]
