@@ -149,8 +149,8 @@ class _Source:
 def _to_arrays(
   record: dict, image_size: int, scale: Callable[[np.ndarray], np.ndarray]
 ) -> dict[str, np.ndarray]:
-  clip = {name: resize(record[name], image_size) for name in FRAMES}
-  flow = resize(record["flow"].astype(np.float32), image_size)
+  clip = {name: _resize(record[name], image_size) for name in FRAMES}
+  flow = _resize(record["flow"].astype(np.float32), image_size)
   clip["flow"] = scale(flow).astype(np.float16)
   clip["flow_range"] = np.stack([flow.min((0, 1)), flow.max((0, 1))])
   clip["labels"] = record["labels"]
@@ -167,8 +167,7 @@ def min_max(flow: np.ndarray) -> np.ndarray:
   return (flow - low) / np.where(high > low, high - low, 1)
 
 
-def resize(image: np.ndarray, size: int) -> np.ndarray:
-  """A crop or a flow field, (H, H, C), at another size, as networks see it."""
+def _resize(image: np.ndarray, size: int) -> np.ndarray:
   if image.shape[0] == size:
     return image
   shrinks = size < image.shape[0]
