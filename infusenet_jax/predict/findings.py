@@ -56,9 +56,13 @@ class Frames:
 
   @property
   def fps(self) -> float:
-    """Frames a second, by the median step in time; NaN for fewer than two frames."""
+    """Frames a second, by the usual step in time; NaN for fewer than two frames."""
     steps = np.diff(self.seconds)
-    return float(1 / np.median(steps)) if len(steps) else float("nan")
+    if not len(steps):
+      return float("nan")
+    # Many files round to milliseconds: the median of 16, 17 and 17 is not 1/60 s.
+    usual = steps[np.abs(steps - np.median(steps)) <= np.median(steps) / 2]
+    return float(1 / usual.mean())
 
 
 @dataclass(frozen=True)
