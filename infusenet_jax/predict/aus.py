@@ -24,11 +24,13 @@ from infusenet_jax.clips.measured_flow import (
   measure_batch,
 )
 from infusenet_jax.clips.strain import STRAINS
-from infusenet_jax.clips.window import WindowApex, window_numbers
+from infusenet_jax.clips.window import SECONDS as WINDOW
+from infusenet_jax.clips.window import WindowApex
 from infusenet_jax.predict.findings import Frames, Interval, Pictures, Spot
 from infusenet_jax.predict.networks import Networks
 from infusenet_jax.predict.video import Footage, Frame
 
+ROUNDING = 1.01e-3  # Seconds between two time stamps that were rounded to milliseconds.
 PICTURE = 224  # Side of the pictures of an interval, pixels.
 EXPRESSION_SECONDS = 0.2  # What a short micro-expression lasts,
 LEAST_FRAMES = 10  # and in how many frames it should be seen.
@@ -161,9 +163,8 @@ def _clip(spot: Spot, frames: Frames, size: int) -> _Clip:
   onset, apex, offset = (
     int(frames.number[i]) for i in (spot.onset, spot.apex, spot.offset)
   )
-  there = set(frames.number.tolist())
-  near = window_numbers(onset, apex, frames.fps) if len(frames) > 1 else ()
-  candidates = frozenset(n for n in near if n in there and n != apex)
+  near = np.abs(frames.seconds - frames.seconds[spot.apex]) <= WINDOW + ROUNDING
+  candidates = frozenset(frames.number[near & (frames.number >= onset)]) - {apex}
   clip = _Clip(spot, (onset, apex, offset), candidates, size, frames.eyes[spot.onset])
   edges = [spot.onset == 0, spot.offset == len(frames) - 1]
   for is_there, what in zip(edges, ("begins", "ends"), strict=True):

@@ -36,18 +36,21 @@ def test_a_video_and_its_record(simulated, tmp_path, key):
   """FFV1 in RGB keeps every value; so crops are the same and flow nearly so."""
   (outcome,) = build(simulated, tmp_path / "records", [key], faces="find", size=SIZE)
   assert not outcome.failure
-  by_clip = {row["clip"].decode(): row for row in records(tmp_path / "records", key)}
+  by_clip = {
+    (row["subject"], row["clip"]): row for row in records(tmp_path / "records", key)
+  }
   (source,) = open_root(simulated, [key]).sources
   for keys in source.database.clips[:3]:
     files = number_frames(next(iter(keys.files.values())).parent)
     numbers = sorted(files)
     images = [read_frame(files[number])[..., ::-1] for number in numbers]
-    path = write_film(tmp_path / "a.mkv", images, fps=round(keys.fps))
+    seconds = [(number - numbers[0]) / keys.fps for number in numbers]
+    path = write_film(tmp_path / "a.mkv", images, seconds=seconds)
     networks = Shown()
     given = [tuple(map(numbers.index, (keys.onset, keys.apex, keys.apex)))]
     analysis.analyse(path, networks=networks, intervals=given, pictures=False)
     onset, apex, flow, window = (array[0] for array in networks.seen)
-    record = by_clip[keys.clip.name]
+    record = by_clip[keys.clip.subject.encode(), keys.clip.name.encode()]
     np.testing.assert_array_equal(onset, record["onset"])
     np.testing.assert_array_equal(apex, record["apex"])
     np.testing.assert_array_equal(window, record["window_apex"])
