@@ -39,6 +39,7 @@ from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Interval, Report
 from infusenet_jax.predict.given import Given, IntervalsFile, read_intervals
 from infusenet_jax.predict.jobs import Job, find_jobs
 from infusenet_jax.predict.movie import write_movie
+from infusenet_jax.predict.other_records import predict_records
 from infusenet_jax.predict.video import Footage, open_footage
 from infusenet_jax.runtime.devices import keep_compiled, keep_freed_memory
 from infusenet_jax.runtime.errors import UserError
@@ -279,12 +280,15 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
   options = parser.parse_args(arguments)
   _check(options)
   absl.logging.set_verbosity(absl.logging.FATAL)
-  logging.getLogger("libav").setLevel(logging.CRITICAL)
+  logging.basicConfig(
+    level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+  )
   keep_freed_memory()
   keep_compiled()
   if options.records:
     out = options.out or Path("predictions") / options.records.resolve().name
-    return trained.predict_records(options.run, options.records, out)
+    print(predict_records(options.run, options.records, out), end="")
+    return 0
   return predict(options)
 
 

@@ -55,8 +55,3 @@ def load_run(folder: str | Path) -> Networks:
 def shipped() -> Networks:
   """Loads the weights that ship with the package."""
   raise UserError("no weights ship with this package yet; name a run: --run RUN")
-
-
-def predict_records(run: Path, records: Path, out: Path) -> None:
-  """Tests a run's networks on records."""
-  raise UserError(f"--records {records}: records cannot be predicted yet")

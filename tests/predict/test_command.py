@@ -161,10 +161,16 @@ def test_a_run_is_named(run, film, tmp_path, pretended, monkeypatch):
   assert [str(one) for one in asked] == ["runs/cd6me"]
 
 
-def test_records_are_handed_over(run, tmp_path, monkeypatch):
+def test_records_are_handed_over(run, tmp_path, monkeypatch, capsys):
   asked = []
-  monkeypatch.setattr(trained, "predict_records", lambda *given: asked.append(given))
-  run("--records", tmp_path, "--run", "r", "--out", "o")
+
+  def predict_records(*given):
+    asked.append(given)
+    return "tables\n"
+
+  monkeypatch.setattr(command, "predict_records", predict_records)
+  assert run("--records", tmp_path, "--run", "r", "--out", "o") == 0
+  assert capsys.readouterr().out == "tables\n"
   assert [str(one) for one in asked[0]] == ["r", str(tmp_path), "o"]
 
 
