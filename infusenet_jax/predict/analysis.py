@@ -1,7 +1,7 @@
 """From a video to its report: follow the face, spot intervals, name their AUs."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import av
@@ -22,11 +22,13 @@ from infusenet_jax.runtime.workdir import versions
 class Settings:
   """What a user may choose.
 
+  fps: frames a second, where they are not the video's own.
   face: which one where there are several, 0 is the largest.
   amp: how many times motion is magnified in pictures.
   pictures: whether the report has any.
   """
 
+  fps: float | None = None
   face: int = 0
   amp: float = 10.0
   pictures: bool = True
@@ -71,7 +73,7 @@ def analyse(
   given = None
   if intervals is not None:
     given = [Given(*map(int, one), f"interval {n}") for n, one in enumerate(intervals)]
-  settings = Settings(face, amp, pictures)
+  settings = Settings(fps, face, amp, pictures)
   return report_on(footage, networks or shipped(), given, settings, progress=progress)
 
 
@@ -119,10 +121,8 @@ def report_on(
     intervals=[interval for interval in found if interval.kind != "blink"],
     blinks=[interval for interval in found if interval.kind == "blink"],
     model=dict(networks.card),
-    settings={
-      "face": settings.face,
-      "amp": settings.amp,
-      "pictures": settings.pictures,
+    settings=asdict(settings)
+    | {
       "intervals": "spotted" if given is None else "given",
       "crop": networks.record_size,
       "flow": networks.made.flow,

@@ -46,6 +46,7 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock, write_atomically
 from infusenet_jax.runtime.preemption import Signals, catch_signals
 from infusenet_jax.runtime.text import duration, print_lines, text_table
+from infusenet_jax.runtime.workdir import CONFIG, LAST_WRITTEN
 
 SUMMARY = "summary.json"
 
@@ -82,18 +83,20 @@ class Outcome:
 class Prediction:
   """What one command asks of every video."""
 
-  def __init__(self, options: argparse.Namespace, networks: trained.Networks):
-    self.options, self.networks = options, networks
+  def __init__(
+    self, options: argparse.Namespace, networks: trained.Networks, alone: bool
+  ):
+    self.options, self.networks, self.alone = options, networks, alone
     self.table: IntervalsFile | None = None
     if options.intervals:
       self.table = read_intervals(options.intervals)
-    self.settings = Settings(options.face, options.amp, options.pictures)
+    self.settings = Settings(options.fps, options.face, options.amp, options.pictures)
 
   def given(self, job: Job) -> list[Given] | None:
     """The intervals that a person gave for a video, None where there are none."""
     options = self.options
     if self.table:
-      return self.table.of(job.name)
+      return self.table.of(job.name, alone=self.alone)
     if options.onset is None:
       return None
     offset = options.apex if options.offset is None else options.offset
@@ -107,6 +110,7 @@ class Prediction:
       "schema": outputs.SCHEMA,
       "video": job.fingerprint(),
       "model": json.loads(json.dumps(self.networks.card, default=str)),
+      "run": _run_fingerprint(options.run),
       "fps": options.fps,
       "face": options.face,
       "amp": options.amp,
@@ -163,6 +167,15 @@ class Prediction:
     write_movie(job.out / outputs.MOVIE, report, frames, magnify, amp=amp)
 
 
+def _run_fingerprint(run: Path | None) -> list[int]:
+  """Changes where a run is trained again in its folder."""
+  if run is None:
+    return []
+  files = [run, *(run / name for name in (CONFIG, LAST_WRITTEN))]
+  stats = [file.stat() for file in files if file.is_file()]
+  return [value for stat in stats for value in (stat.st_size, stat.st_mtime_ns)]
+
+
 def predict(options: argparse.Namespace) -> int:
   """Looks at all videos and returns the exit status."""
   jobs, top = find_jobs(options.videos, options.out)
@@ -177,14 +190,15 @@ def predict(options: argparse.Namespace) -> int:
     raise UserError(
       f"--intervals {options.intervals}: would be written over; name another --out"
     )
+  outputs.check_unchanged(top, SUMMARY)
   outcomes = []
   with lock(top), catch_signals() as signals:
     networks = trained.load_run(options.run) if options.run else trained.shipped()
-    prediction = Prediction(options, networks)
+    prediction = Prediction(options, networks, alone)
     for job in jobs:
       if signals.received:
         break
-      outcomes.append(_outcome(prediction, job, signals, alone))
+      outcomes.append(_outcome(prediction, job, signals))
     if not alone:
       _write_summary(top, outcomes)
       _print_summary(outcomes)
@@ -197,10 +211,8 @@ def predict(options: argparse.Namespace) -> int:
   return 0 if not failed else 2 if failed == len(outcomes) else 1
 
 
-def _outcome(
-  prediction: Prediction, job: Job, signals: Signals, alone: bool
-) -> Outcome:
-  start = time.monotonic()
+def _outcome(prediction: Prediction, job: Job, signals: Signals) -> Outcome:
+  start, alone = time.monotonic(), prediction.alone
   try:
     if content := prediction.kept(job):
       if alone:
@@ -237,8 +249,10 @@ def _print_report(report: Report) -> None:
     )
   if report.intervals:
     print(text_table(rows, underlined=True))
-  blinks = f", {len(report.blinks)} blinks" if report.blinks else ""
-  print(f"{report.source}: {len(report.intervals)} intervals{blinks}")
+  blinks = len(report.blinks)
+  blinks = f", {blinks} blink{'s' * (blinks != 1)}" if blinks else ""
+  count = len(report.intervals)
+  print(f"{report.source}: {count} interval{'s' * (count != 1)}{blinks}")
 
 
 def _in_words(interval: Interval) -> str:

@@ -44,9 +44,29 @@ class IntervalsFile:
   by_file: dict[str | None, list[Given]]  # None where the table names no file.
   digest: str
 
-  def of(self, name: str) -> list[Given]:
-    """The intervals of a file or folder of that name."""
-    return self.by_file.get(name, []) + self.by_file.get(None, [])
+  def of(self, name: str, alone: bool = True) -> list[Given]:
+    """The intervals of a video.
+
+    Args:
+      name: of its file or folder.
+      alone: whether there are no other videos, whose intervals these could be.
+
+    Raises:
+      UserError: it is not known which video's they are, or they are another's.
+    """
+    if None in self.by_file:
+      if not alone:
+        raise UserError(
+          f"--intervals {self.path}: names no videos; for several of them it needs a"
+          " column file"
+        )
+      return self.by_file[None]
+    if alone and name not in self.by_file:
+      raise UserError(
+        f"--intervals {self.path}: lists no intervals of {name}, but of"
+        f" {', '.join(map(str, list(self.by_file)[:3]))}; correct its column file"
+      )
+    return self.by_file.get(name, [])
 
 
 def read_intervals(path: Path) -> IntervalsFile:

@@ -101,7 +101,7 @@ class VideoFile:
     if not path.stat().st_size:
       raise UserError(f"{path}: zero bytes; copy it again from where it comes from")
     with self._open() as container:
-      stream = container.streams.video[0]
+      stream = container.streams.best("video")
       try:
         check_frame_size(stream.width, stream.height, path)
       except ValueError as error:
@@ -153,7 +153,7 @@ class VideoFile:
   def _decode(self) -> Iterator[tuple[av.VideoFrame | None, int]]:
     """Frames as they are stored; (None, 1) for a packet that cannot be decoded."""
     with self._open() as container:
-      stream = container.streams.video[0]
+      stream = container.streams.best("video")
       stream.thread_type = "AUTO"
       packets = container.demux(stream)
       while True:
@@ -182,7 +182,8 @@ class VideoFile:
         f"{self.path}: not a video that FFmpeg can read ({reason}); expected a file"
         " such as .mp4, .mov, .avi or .mkv, whole, or a folder of frames"
       ) from error
-    if not container.streams.video or not container.streams.video[0].codec_context:
+    stream = container.streams.best("video")
+    if stream is None or stream.codec_context is None:
       container.close()
       raise UserError(
         f"{self.path}: holds no pictures that can be decoded, sound alone?"

@@ -14,6 +14,7 @@ from infusenet_jax.predict import analysis, command, track
 from infusenet_jax.predict import networks as trained
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Spot
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import lock
 from tests.predict.films import smiles, wall, write_film
 
 FILES = ["frames.csv", "intervals.csv", "report.html", "report.json"]
@@ -57,7 +58,7 @@ def test_a_video(run, film, tmp_path, capsys):
   said = capsys.readouterr()
   assert "AU12 lip corner puller 0.88" in said.out
   assert SIMULATED_WEIGHTS in said.out
-  assert "1 intervals, 1 blinks" in said.out
+  assert "smile.mkv: 1 interval, 1 blink\n" in said.out
 
 
 def test_a_finished_video_is_kept(run, film, tmp_path, monkeypatch, capsys):
@@ -244,6 +245,58 @@ def test_the_rest_is_not_begun_after_ctrl_c(run, film, tmp_path, monkeypatch):
     run(tmp_path / "a.mkv", tmp_path / "b.mkv", "--out", out)
   videos = json.loads((out / "summary.json").read_text())["videos"]
   assert [video["folder"] for video in videos] == ["a.mkv"]
+
+
+def test_intervals_of_several_videos(run, film, tmp_path):
+  for name in ("a.mkv", "b.mkv"):
+    (tmp_path / name).write_bytes(film.read_bytes())
+  table = tmp_path / "table.csv"
+  table.write_text("file,onset,apex,offset\na.mkv,1,2,3\nb.mkv,4,5,6\nb.mkv,7,8,9\n")
+  videos = (tmp_path / "a.mkv", tmp_path / "b.mkv")
+  assert run(*videos, "--intervals", table, "--out", tmp_path / "out") == 0
+  found = [(row["file"], row["onset"]) for row in rows(tmp_path / "out/intervals.csv")]
+  assert found == [("a.mkv", "1"), ("b.mkv", "4"), ("b.mkv", "7")]
+
+
+def test_the_table_of_all_videos_is_not_written_over(run, film, tmp_path):
+  for name in ("a.mkv", "b.mkv"):
+    (tmp_path / name).write_bytes(film.read_bytes())
+  given = (tmp_path / "a.mkv", tmp_path / "b.mkv", "--out", tmp_path / "out")
+  run(*given)
+  table = tmp_path / "out" / "intervals.csv"
+  table.write_text(table.read_text() + "corrected\n")
+  with pytest.raises(UserError, match="was changed by hand"):
+    run(*given)
+  assert table.read_text().endswith("corrected\n")
+
+
+def test_a_run_that_was_trained_again_is_asked_again(
+  run, film, tmp_path, pretended, monkeypatch
+):
+  monkeypatch.setattr(trained, "load_run", lambda run: pretended)
+  results = tmp_path / "run" / "results.md"
+  results.parent.mkdir()
+  given = (film, "--run", tmp_path / "run", "--out", tmp_path / "out")
+  kept = []
+  for text in ("a", "a", "ab"):
+    if not results.exists() or results.read_text() != text:
+      results.write_text(text)
+    before = (tmp_path / "out/report.json").exists() and report(tmp_path / "out")
+    run(*given)
+    kept.append(before == report(tmp_path / "out"))
+  assert kept == [False, True, False]
+
+
+def test_a_folder_that_cannot_be_written(run, film, tmp_path):
+  (tmp_path / "file").write_text("")
+  with pytest.raises(UserError, match=r"--out .*file: cannot be written \(") as refusal:
+    run(film, "--out", tmp_path / "file")
+  assert "\n" not in str(refusal.value)
+
+
+def test_another_command_is_writing_there(run, film, tmp_path):
+  with lock(tmp_path), pytest.raises(UserError, match="another run is writing there"):
+    run(film, "--out", tmp_path)
 
 
 def test_the_movie_is_asked_for(run, film, tmp_path, monkeypatch):

@@ -22,7 +22,9 @@ def test_what_was_written_is_read_again(tmp_path):
   make_report("Müller=1.mp4").save(tmp_path)
   table = read_intervals(tmp_path / "intervals.csv")
   assert numbers(table.of("Müller=1.mp4")) == [(0, 2, 2)] * 2
-  assert table.of("other.mp4") == []
+  assert table.of("other.mp4", alone=False) == []
+  with pytest.raises(UserError, match=r"no intervals of other\.mp4, but of Müller=1"):
+    table.of("other.mp4")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,12 @@ def test_what_was_written_is_read_again(tmp_path):
 )
 def test_spreadsheets_of_other_countries_and_habits(tmp_path, text):
   assert numbers(read(tmp_path / "a.csv", text).of("any.mp4")) == [(3, 5, 9), (10,) * 3]
+
+
+def test_intervals_of_nobody_knows_which_video(tmp_path):
+  table = read(tmp_path / "a.csv", "onset,apex,offset\n3,5,9\n")
+  with pytest.raises(UserError, match="for several of them it needs"):
+    table.of("any.mp4", alone=False)
 
 
 @pytest.mark.parametrize(
