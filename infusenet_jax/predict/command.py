@@ -243,7 +243,7 @@ def _print_report(report: Report) -> None:
         f"{interval.apex_seconds:.2f}",
         f"{interval.offset_seconds:.2f}",
         f"{interval.onset}-{interval.apex}-{interval.offset}",
-        f"{interval.motion_px:.2f} px",
+        f"{interval.motion_px:.2f} px" if interval.motion_px >= 0 else "-",
         _in_words(interval),
       ]
     )
