@@ -120,7 +120,7 @@ class VideoFile:
     for frame, bad in self._decode():
       damaged += bad
       if frame is not None:
-        yield Frame(read, clock.seconds(read, frame), _upright(frame))
+        yield Frame(read, clock.seconds(read, frame.time), _upright(frame))
         read += 1
     if not read:
       raise UserError(f"{self.path}: no frame can be decoded; copy or record it again")
@@ -143,7 +143,7 @@ class VideoFile:
     for frame, _ in self._decode() if wanted else ():
       if frame is None:
         continue
-      seconds = clock.seconds(number, frame)
+      seconds = clock.seconds(number, frame.time)
       if number in wanted:
         yield Frame(number, seconds, _upright(frame))
       if number == last:
@@ -195,22 +195,29 @@ class _Clock:
   """Seconds of a video's frames: their time stamps, or what the frame rate says."""
 
   def __init__(self, path: Path, fps: float | None, rate: float | None):
-    self._path, self._fps, self._rate = path, fps, rate
+    self._path, self._fps = path, fps
+    self._step = 1 / rate if rate else None  # To the next frame, where no stamp says.
     self._first: float | None = None
     self._last = -math.inf
     self.notes: list[str] = []
 
-  def seconds(self, number: int, frame: av.VideoFrame) -> float:
-    """Raises UserError where neither is known."""
+  def seconds(self, number: int, time: float | None) -> float:
+    """Seconds from frame 0 to a frame with this time stamp; frames come in order.
+
+    Raises:
+      UserError: there are neither time stamps nor a frame rate.
+    """
     if self._fps:
       return number / self._fps
-    time = self._time(frame)
     if number == 0:
-      self._first = time
-    if time is not None and self._first is not None and time - self._first > self._last:
-      self._last = time - self._first
-      return self._last
-    if self._rate is None:
+      self._first, self._last = time, 0.0
+      return 0.0
+    known = time is not None and self._first is not None
+    if known and (since := time - self._first) > self._last:
+      self._step = self._step or since - self._last
+      self._last = since
+      return since
+    if self._step is None:
       raise UserError(
         f"{self._path}: neither time stamps nor a frame rate are in the file; say how"
         " many frames a second were filmed: --fps 200"
@@ -218,13 +225,10 @@ class _Clock:
     if not self.notes:
       self.notes.append(
         f"time stamps are missing or out of order from frame {number} on; there"
-        f" {self._rate:g} frames a second are assumed"
+        f" {1 / self._step:.4g} frames a second are assumed"
       )
-    self._last = number / self._rate if number == 0 else self._last + 1 / self._rate
+    self._last += self._step
     return self._last
-
-  def _time(self, frame: av.VideoFrame) -> float | None:
-    return frame.time
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:

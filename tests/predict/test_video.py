@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from infusenet_jax.predict.video import open_footage
+from infusenet_jax.predict.video import _Clock, open_footage
 from infusenet_jax.runtime.errors import UserError
 from tests.predict.films import SIDE, face, smiles, wall, write_film
 
@@ -195,12 +195,27 @@ def test_no_rate_in_the_header(tmp_path):
   assert [f.seconds for f in everything(path)[1]] == pytest.approx([0, 0.1, 0.2, 0.4])
 
 
-def test_neither_time_stamps_nor_rate(film, monkeypatch):
-  footage = open_footage(film)
-  footage._rate = None
-  monkeypatch.setattr("infusenet_jax.predict.video._Clock._time", lambda *_: None)
-  with pytest.raises(UserError, match="--fps 200"):
-    list(footage)
+@pytest.mark.parametrize(
+  ("rate", "stamps", "seconds"),
+  [
+    (10, [5.0, 5.1, 5.1, None, 5.35], [0, 0.1, 0.2, 0.3, 0.35]),
+    (10, [None, None, 7.0], [0, 0.1, 0.2]),
+    (None, [1.0, 1.5, None, 2.5], [0, 0.5, 1.0, 1.5]),
+  ],
+)
+def test_time_goes_on_where_stamps_are_missing_or_wrong(rate, stamps, seconds):
+  clock = _Clock("a.mp4", None, rate)
+  found = [clock.seconds(number, stamp) for number, stamp in enumerate(stamps)]
+  assert found == pytest.approx(seconds)
+  (note,) = clock.notes
+  assert "time stamps are missing or out of order from frame" in note
+
+
+def test_neither_time_stamps_nor_rate():
+  clock = _Clock("a.mp4", None, None)
+  clock.seconds(0, None)
+  with pytest.raises(UserError, match=r"a\.mp4: neither time stamps .* --fps 200"):
+    clock.seconds(1, None)
 
 
 def write_folder(folder, names, images=None):
