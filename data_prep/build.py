@@ -16,7 +16,7 @@ from data_prep.databases.annotations.clips import Clip
 from data_prep.databases.database import Database
 from data_prep.databases.layouts import LAYOUTS
 from data_prep.flow_arrays import FlowArray, open_flow_array
-from data_prep.flows import FLOW_BATCH, ArrayFlow, MeasuredFlow, make_measure
+from data_prep.flows import ArrayFlow, MeasuredFlow
 from data_prep.outcomes import Outcome
 from data_prep.output import check_space, digest, find_finished, unfinished
 from data_prep.records import RecordWriter
@@ -24,6 +24,7 @@ from data_prep.simulator.truth import TruthWriter
 from data_prep.sources import Source, describe
 from infusenet_jax.clips.faces import FaceDetector
 from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.measured_flow import FLOW_BATCH, make_measure
 from infusenet_jax.clips.schema import FRAMES, VERSION
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
@@ -100,7 +101,7 @@ def build(
     UserError: nothing can be built at all.
   """
   options.detector()  # Complains now about a wrong model file, not per clip.
-  measured = MeasuredFlow(make_measure(options.flow, options.strain), options.size)
+  measured = MeasuredFlow(make_measure(options.flow, options.strain))
   outcomes, opened = [], []
   for source in sources:
     outcomes.append(Outcome(source.key, source.name, failure=source.failure))

@@ -14,6 +14,8 @@ from data_prep.databases.frames import KeyFrames
 from data_prep.frame_reader import FrameReader
 from infusenet_jax.clips.alignment import Alignment, warp, whole_frame
 from infusenet_jax.clips.faces import FaceDetector
+from infusenet_jax.clips.measured_flow import luma
+from infusenet_jax.clips.window import WindowApex
 
 
 @dataclasses.dataclass
@@ -34,10 +36,6 @@ def load_crops(
   """Reads a clip's frames, aligns them all by the onset and picks the window apex.
 
   Without a detector the frames' central squares are taken.
-
-  The window apex is the candidate whose crop differs most from the onset's (mean
-  absolute difference), so the onset only if it is the only one; the apex itself where
-  there is no candidate.
 
   Raises:
     ValueError: onset or apex cannot be read, or they differ in size.
@@ -61,25 +59,21 @@ def load_crops(
 
   first = warp(onset, alignment.matrix, size)
   apex = crop(keys.apex)
-  window, window_apex, unreadable, largest = apex, keys.apex, [], -1.0
+  window, unreadable = WindowApex(first, keys.apex, apex), []
   for number in keys.candidates:
     try:
-      candidate = crop(number)
+      window.offer(number, crop(number))
     except ValueError as error:
       unreadable.append(str(error))
-      continue
-    difference = cv2.norm(candidate, first, cv2.NORM_L1)
-    if difference > largest:
-      window, window_apex, largest = candidate, number, difference
-  pngs = {"onset": first, "apex": apex, "window_apex": window}
+  pngs = {"onset": first, "apex": apex, "window_apex": window.crop}
   return Crops(
     keys=keys,
     alignment=alignment,
-    grey=np.stack([_grey(first), _grey(apex)]),
+    grey=np.stack([luma(first), luma(apex)]),
     pngs={
       name: cv2.imencode(".png", image)[1].tobytes() for name, image in pngs.items()
     },
-    window_apex=window_apex,
+    window_apex=window.number,
     unreadable=unreadable,
   )
 
@@ -91,11 +85,6 @@ def central_square(frame: np.ndarray, size: int) -> Alignment:
   # Pixel i covers [i, i + 1), so that its centre is at i + 1/2.
   x, y = ((size - scale * side + scale - 1) / 2 for side in (width, height))
   return Alignment(np.array([[scale, 0, x], [0, scale, y]]), size, "centre")
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
-  """Luma in float32: rounding it to 8 bits would add noise to a sub-pixel motion."""
-  return image.astype(np.float32) @ np.array([0.114, 0.587, 0.299], np.float32)
 
 
 def stream_crops(

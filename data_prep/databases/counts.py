@@ -7,9 +7,10 @@ from pathlib import Path
 from data_prep.databases.annotations.clips import Clip
 from data_prep.databases.frames import same_name
 from data_prep.databases.layouts import LAYOUTS
-from data_prep.databases.listing import SUBJECT, folders_in
+from data_prep.databases.listing import SUBJECT
 from data_prep.simulator.plan.counts import statistics
 from infusenet_jax.clips.labels import AUS, CLIPS, SUBJECTS
+from infusenet_jax.runtime.folders import folders_in
 
 
 def compare_counts(

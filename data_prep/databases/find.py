@@ -7,10 +7,11 @@ from pathlib import Path
 
 from data_prep.databases.annotations.workbook import workbook_files
 from data_prep.databases.layouts import LAYOUTS
-from data_prep.databases.listing import folders_in, plain
+from data_prep.databases.listing import plain
 from data_prep.databases.names import identify, other_database
 from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.folders import folders_in
 
 SIMULATED = "SIMULATED.json"
 UNFINISHED = "SIMULATED.partial.json"

@@ -7,16 +7,20 @@ from pathlib import Path
 
 from data_prep.databases.annotations.clips import Clip
 from data_prep.databases.layouts import Layout, Release
-from data_prep.databases.listing import files_in, folders_below, folders_in, plain
+from data_prep.databases.listing import folders_below, plain
 from data_prep.databases.names import is_foreign
+from infusenet_jax.clips.frame_files import (
+  frame_files,
+  frame_number,
+  without_copies,
+)
 from infusenet_jax.clips.image_header import image_size
+from infusenet_jax.clips.window import window_numbers, window_reach
+from infusenet_jax.runtime.folders import folders_in
 
 DEPTH = 4  # Folders below the database's: CAS(ME)^3's part_A/data/part_A_split/part_A.
 HEADER_BYTES = 1 << 20  # Of a file, in which its size is looked for.
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 CROP = "reg_"  # How names of cropped frames begin in CASME and CASME II.
-WINDOW_SECONDS = 0.05  # Half-width of the window about the annotated apex.
-_COPY = re.compile(r"(?i)^copy of | - copy( \(\d+\))?$|(?<=\d) ?\(\d+\)$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,18 +158,12 @@ def number_frames(
   Raises:
     OSError: the folder cannot be listed.
   """
-  images = [
-    path
-    for path in files_in(folder)
-    if path.suffix.lower() in IMAGES and re.search(r"(?a)\d", path.stem)
-  ]
+  images = frame_files(folder)
   if release is not None and not release.cropped:
     images = [path for path in images if not path.stem.lower().startswith(CROP)]
-  originals = [path for path in images if not _COPY.search(path.stem)]
   frames: dict[int, Path] = {}
-  # Where all are called "S01 (46)", the number in brackets counts frames, not copies.
-  for path in reversed(originals or images):
-    number = int(re.findall(r"(?a)\d+", path.stem)[-1])
+  for path in reversed(without_copies(images)):
+    number = frame_number(path)
     if number in frames and release is not None and clip is not None:
       name = release.frame_name(clip.number, clip.filename, number)
       wanted = same_name(Path(name).stem)
@@ -222,10 +220,10 @@ def key_frames(
   Raises:
     FileNotFoundError: onset or apex is missing and so are all its neighbours.
   """
-  reach = int(WINDOW_SECONDS * fps + 1e-6)
+  reach = window_reach(fps)
   onset = _nearest(clip.onset, files, reach, 0)
   apex = _nearest(clip.apex, files, reach, onset)
-  window = range(max(onset, clip.apex - reach), clip.apex + reach + 1)
+  window = window_numbers(onset, clip.apex, fps)
   candidates = tuple(n for n in window if n in files and n != apex)
   replaced = [
     f"{what} frame {want} is not on disk, frame {have} stands in"

@@ -17,12 +17,12 @@ from data_prep.databases.annotations.clips import MOST_EMOTION, Clip
 from data_prep.databases.database import Database
 from data_prep.databases.find import simulated_source
 from data_prep.databases.frames import (
-  IMAGES,
   KeyFrames,
   key_frames,
   number_frames,
 )
 from data_prep.databases.listing import plain
+from infusenet_jax.clips.frame_files import IMAGES
 from infusenet_jax.clips.labels import AUS, NAME_RULE, is_own_database
 from infusenet_jax.clips.video import Video
 from infusenet_jax.runtime.errors import UserError

@@ -21,12 +21,12 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.databases.find import SIMULATED, UNFINISHED
-from data_prep.databases.frames import WINDOW_SECONDS
 from data_prep.databases.layouts import LAYOUTS
 from data_prep.simulator.camera.film import Film
 from data_prep.simulator.camera.studio import Studio
 from data_prep.simulator.plan.population import PlannedClip, at_rest, plan_database
 from data_prep.simulator.workbooks import workbook_bytes
+from infusenet_jax.clips.window import window_reach
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
@@ -259,7 +259,7 @@ def _kept(clip: PlannedClip, parameters: Parameters) -> list[int]:
   if parameters.frames == "all":
     return list(range(clip.onset, clip.offset + 1))
   step = max(1, round(clip.fps / DENSEST))
-  reach = int(WINDOW_SECONDS * clip.fps + 1e-6) // step
+  reach = window_reach(clip.fps) // step
   window = {clip.apex + step * k for k in range(-reach, reach + 1)}
   kept = {f for f in window if clip.onset <= f <= clip.offset}
   return sorted(kept | {clip.onset, clip.offset})

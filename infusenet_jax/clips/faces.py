@@ -79,14 +79,7 @@ class FaceDetector:
       ValueError: not a frame, or its largest face is smaller than LEAST_FACE.
     """
     face = self.largest(frame)
-    if face is None:
-      return centre(frame, size)
-    if face.side < LEAST_FACE:
-      raise ValueError(
-        f"the largest face is {face.side:.0f} pixels high, expected at least"
-        f" {LEAST_FACE}; use the frames before they were shrunk, or film from closer"
-      )
-    return Alignment(from_eyes(*face.eyes, size), size, "eyes", face)
+    return centre(frame, size) if face is None else align_face(face, size)
 
   def _find_mtcnn(self, frame: np.ndarray) -> list[Face]:
     picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
@@ -131,6 +124,20 @@ class FaceDetector:
       if landmarks[1, 0] > landmarks[0, 0]:
         faces.append(Face(row[:4] / scale, float(row[14]), landmarks))
     return faces
+
+
+def align_face(face: Face, size: int) -> Alignment:
+  """The alignment of a face that was found to a (size, size) crop.
+
+  Raises:
+    ValueError: it is smaller than LEAST_FACE.
+  """
+  if face.side < LEAST_FACE:
+    raise ValueError(
+      f"the largest face is {face.side:.0f} pixels high, expected at least"
+      f" {LEAST_FACE}; use the frames before they were shrunk, or film from closer"
+    )
+  return Alignment(from_eyes(*face.eyes, size), size, "eyes", face)
 
 
 def _three_channels(frame: np.ndarray) -> np.ndarray:

@@ -5,10 +5,15 @@ the numbers in their file names. Pixels are the video's own, a pixel's centre is
 whole number, (x, y); colours are red-green-blue.
 """
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+
+# What every output of such weights says.
+SIMULATED_WEIGHTS = "trained on simulated faces: for trying out, not for conclusions"
 
 # Parts of the face whose motion is told apart; left and right are in the picture.
 REGIONS = (
@@ -54,9 +59,13 @@ class Frames:
 
   @property
   def fps(self) -> float:
-    """Frames a second, by the median step in time; NaN for fewer than two frames."""
+    """Frames a second, by the usual step in time; NaN for fewer than two frames."""
     steps = np.diff(self.seconds)
-    return float(1 / np.median(steps)) if len(steps) else float("nan")
+    if not len(steps):
+      return float("nan")
+    # Many files round to milliseconds: the median of 16, 17 and 17 is not 1/60 s.
+    usual = steps[np.abs(steps - np.median(steps)) <= np.median(steps) / 2]
+    return float(1 / usual.mean())
 
 
 @dataclass(frozen=True)
@@ -116,3 +125,12 @@ class Report:
   settings: dict = field(default_factory=dict)  # Every setting that had a say.
   versions: dict = field(default_factory=dict)  # Of packages.
   notes: tuple[str, ...] = ()  # What a reader must know before using the numbers.
+
+  def save(self, folder: str | Path) -> None:
+    """Writes intervals.csv, frames.csv, report.json and report.html to a folder.
+
+    Raises:
+      UserError: it cannot be written, or a person changed the intervals.csv there.
+    """
+    # The room above: what it writes is what is defined here.
+    importlib.import_module("infusenet_jax.predict.outputs").save(self, Path(folder))

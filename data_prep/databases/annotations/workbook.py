@@ -6,9 +6,10 @@ from pathlib import Path
 
 from data_prep.databases.annotations.sheet import MACRO
 from data_prep.databases.layouts import Layout
-from data_prep.databases.listing import files_in, folders_below, plain
+from data_prep.databases.listing import folders_below, plain
 from data_prep.databases.names import is_foreign
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.folders import files_in
 
 DEPTH = 3  # Folders below the database's that may hold it: part_A/annotation.
 UNREAD = (".xls", ".xlsm", ".xlsb", ".ods", ".csv", ".tsv")

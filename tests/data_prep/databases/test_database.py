@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep.databases import listing
 from data_prep.databases.annotations.clips import Clip
 from data_prep.databases.counts import compare_counts
 from data_prep.databases.database import open_database
@@ -168,7 +167,7 @@ def test_folder_that_cannot_be_listed_costs_its_clips(tmp_path, monkeypatch):
       raise PermissionError(13, "Permission denied", str(path))
     return scan(path)
 
-  monkeypatch.setattr(listing.os, "scandir", refuse)
+  monkeypatch.setattr(os, "scandir", refuse)
   database = open_database("casme2", folder)
   assert [keys.clip.name for keys in database.clips] == ["EP02"]
   (line,) = database.problems

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep.flows import make_measure
+from infusenet_jax.clips.measured_flow import make_measure
 from infusenet_jax.clips.strain import benchmark_strain
 from infusenet_jax.runtime.errors import UserError
 from tests.data_prep.trees import draw_frame

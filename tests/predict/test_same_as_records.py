@@ -1,0 +1,58 @@
+"""A clip is shown to networks alike, whether it comes as a video or as a record."""
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep.databases.frames import number_frames
+from data_prep.simulator.writer import Parameters, simulate
+from data_prep.sources import open_root
+from infusenet_jax.clips.images import read_frame
+from infusenet_jax.predict import analysis
+from tests.data_prep.builds import SIZE, build, records
+from tests.predict.films import PretendedNetworks, write_film
+
+
+class Shown(PretendedNetworks):
+  """Keeps what it is shown."""
+
+  record_size = SIZE
+
+  def probabilities(self, onset, apex, flow, window_apex=None):
+    self.seen = onset, apex, flow, window_apex
+    return super().probabilities(onset, apex, flow, window_apex)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+  root = tmp_path_factory.mktemp("simulated")
+  simulate(root, Parameters(scale=0.01, seed=3, frames="key"), workers=2)
+  return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["casme2", "samm", "casme3a"])
+def test_a_video_and_its_record(simulated, tmp_path, key):
+  """FFV1 in RGB keeps every value; so crops are the same and flow nearly so."""
+  (outcome,) = build(simulated, tmp_path / "records", [key], faces="find", size=SIZE)
+  assert not outcome.failure
+  by_clip = {
+    (row["subject"], row["clip"]): row for row in records(tmp_path / "records", key)
+  }
+  (source,) = open_root(simulated, [key]).sources
+  for keys in source.database.clips[:3]:
+    files = number_frames(next(iter(keys.files.values())).parent)
+    numbers = sorted(files)
+    images = [read_frame(files[number])[..., ::-1] for number in numbers]
+    seconds = [(number - numbers[0]) / keys.fps for number in numbers]
+    path = write_film(tmp_path / "a.mkv", images, seconds=seconds)
+    networks = Shown()
+    given = [tuple(map(numbers.index, (keys.onset, keys.apex, keys.apex)))]
+    analysis.analyse(path, networks=networks, intervals=given, pictures=False)
+    onset, apex, flow, window = (array[0] for array in networks.seen)
+    record = by_clip[keys.clip.subject.encode(), keys.clip.name.encode()]
+    np.testing.assert_array_equal(onset, record["onset"])
+    np.testing.assert_array_equal(apex, record["apex"])
+    np.testing.assert_array_equal(window, record["window_apex"])
+    np.testing.assert_allclose(flow, record["flow"], atol=2e-3)
+    assert cv2.norm(onset, apex, cv2.NORM_L1) > 0
