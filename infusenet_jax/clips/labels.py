@@ -8,6 +8,21 @@ import re
 from collections.abc import Iterable
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
+# What FACS calls them.
+AU_NAMES = {
+  1: "inner brow raiser",
+  2: "outer brow raiser",
+  4: "brow lowerer",
+  5: "upper lid raiser",
+  6: "cheek raiser",
+  7: "lid tightener",
+  9: "nose wrinkler",
+  10: "upper lip raiser",
+  12: "lip corner puller",
+  14: "dimpler",
+  15: "lip corner depressor",
+  17: "chin raiser",
+}
 
 # Keys and names, in the order of the folds.
 DATABASES = {
