@@ -148,8 +148,15 @@ def _length(frames: Frames) -> str:
     return "A single frame, in which no motion can be seen."
   seconds = frames.seconds[-1] - frames.seconds[0] + 1 / frames.fps
   return (
-    f"{clock(seconds, 1)} of video: {len(frames):,} frames, {frames.fps:.4g} a second."
+    f"{_lasting(seconds)} of video: {len(frames):,} frames, {frames.fps:.4g} a second."
   )
+
+
+def _lasting(seconds: float) -> str:
+  if seconds < 60:
+    return f"{seconds:.1f} s"
+  minutes, rest = divmod(round(seconds), 60)
+  return f"{minutes} min" + (f" {rest} s" if rest else "")
 
 
 def _seen(frames: Frames) -> str:
@@ -172,7 +179,8 @@ def _are(number: int) -> str:
 
 def _common(cards: list[Card]) -> list[tuple[str, int]]:
   """The AUs that were seen and in how many intervals, the most frequent first."""
-  return Counter(name for card in cards for name in card.shown).most_common()
+  counts = Counter(name for card in cards for name in card.shown)
+  return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _card(number: int, interval: Interval, threshold: np.ndarray) -> Card:
@@ -208,7 +216,7 @@ def _faces(number: int, interval: Interval, pictures: Pictures) -> list[Face]:
     _face("onset", f"onset, frame {interval.onset}", number, pictures.onset),
     _face("apex", f"apex, frame {interval.apex}", number, pictures.apex),
     _face(
-      "magnified", f"apex, motion \N{MULTIPLICATION SIGN} {amp}", number,
+      "magnified", f"apex, motion \N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}{amp}", number,
       pictures.magnified,
     ),
   ]  # fmt: skip

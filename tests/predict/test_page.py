@@ -199,7 +199,7 @@ def test_every_picture_says_what_it_is(page):
   assert [image["alt"] for image in images[:5]] == [
     "Interval 1: onset, frame 100",
     "Interval 1: apex, frame 108",
-    "Interval 1: apex, motion × 10",
+    "Interval 1: apex, motion ×\N{NO-BREAK SPACE}10",
     "Interval 1: motion from onset to apex",
     "Interval 1: where the network looked",
   ]

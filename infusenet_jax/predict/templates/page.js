@@ -95,13 +95,15 @@
         mark.style.width = 100 * (b - a) / span + "%";
         if (mark.classList.contains("expression")) {
           const middle = wide * ((a + b) / 2 - from) / span;
-          mark.classList.toggle("crowded", middle - taken < 22);
-          if (middle - taken >= 22) taken = middle;
+          const crowded = middle - taken < 14 + 8 * mark.textContent.length;
+          mark.classList.toggle("crowded", crowded);
+          if (!crowded) taken = middle;
         }
       }
     }
 
     function read() {
+      if (at !== null && (times[at] < from || times[at] > to)) at = null;
       cursor.hidden = at === null;
       if (at === null) {
         output.value = to - from < last - first - 1e-9
