@@ -211,15 +211,12 @@ def _card(number: int, interval: Interval, threshold: np.ndarray) -> Card:
 
 
 def _faces(number: int, interval: Interval, pictures: Pictures) -> list[Face]:
-  amp = f"{pictures.amp:g}"
+  magnified = f"\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}{pictures.amp:g}"
   return [
     _face("onset", f"onset, frame {interval.onset}", number, pictures.onset),
     _face("apex", f"apex, frame {interval.apex}", number, pictures.apex),
-    _face(
-      "magnified", f"apex, motion \N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}{amp}", number,
-      pictures.magnified,
-    ),
-  ]  # fmt: skip
+    _face("magnified", f"apex, motion {magnified}", number, pictures.magnified),
+  ]
 
 
 def _looked(number: int, pictures: Pictures) -> Face | None:

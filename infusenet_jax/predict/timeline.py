@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 1000, 100  # Of a lane, in its own units.
 HUNDREDTHS = 65535  # The code of "no face"; others are hundredths of a percent.
 LEAST_TOP = 1.0  # % of the eye distance that a lane's height stands for at least.
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
+_TOPS = (1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8, 10)  # Round heights of a lane.
 _ROOM = 2.5  # % of the width that the number of a mark takes.
 
 
@@ -155,9 +156,7 @@ def _top(motion: np.ndarray, intervals: Sequence[Interval]) -> float:
   usual = float(np.percentile(known, 99.9)) if known.size else 0.0
   wanted = max(LEAST_TOP, 1.15 * (max(highest) if highest else usual))
   scale = 10 ** np.floor(np.log10(wanted))
-  return float(
-    next(s * scale for s in (1, 1.5, 2, 3, 4, 5, 7.5, 10) if s * scale >= wanted)
-  )
+  return float(next(s * scale for s in _TOPS if s * scale >= wanted))
 
 
 def _path(
