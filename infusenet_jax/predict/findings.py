@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+# What every output of such weights says.
+SIMULATED_WEIGHTS = "trained on simulated faces: for trying out, not for conclusions"
+
 # Parts of the face whose motion is told apart; left and right are in the picture.
 REGIONS = (
   "brow_left",

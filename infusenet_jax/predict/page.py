@@ -17,12 +17,18 @@ from infusenet_jax.clips.images import flow_colours, flow_scale, frame_uri, heat
 from infusenet_jax.clips.labels import AU_NAMES, AUS
 from infusenet_jax.evaluate.documents import to_json
 from infusenet_jax.evaluate.report.environment import environment
-from infusenet_jax.predict.findings import Frames, Interval, Pictures, Report
+from infusenet_jax.predict.findings import (
+  SIMULATED_WEIGHTS,
+  Frames,
+  Interval,
+  Pictures,
+  Report,
+)
 from infusenet_jax.predict.timeline import clock, timeline
 
-TRYING_OUT = "Trained on simulated faces: for trying out, not for conclusions."
 FEWEST_FRAMES = 10  # That an expression of `BRIEF` seconds should have.
 BRIEF = 0.2
+THRESHOLD = 0.5  # Of a probability: more counts as shown.
 MOST_OPEN = 5  # Intervals that are unfolded at first.
 LEAST_FULL = 0.25  # Pixels of flow in full colour; what is noise stays pale.
 _TEMPLATES = environment("infusenet_jax.predict", "infusenet_jax.evaluate.report")
@@ -34,7 +40,6 @@ class AuRow(NamedTuple):
   name: str
   percent: float
   shown: bool
-  threshold: float  # In percent.
 
 
 class Face(NamedTuple):
@@ -63,18 +68,11 @@ class Card(NamedTuple):
 def render(report: Report) -> str:
   """Writes a report as one HTML page that loads nothing and runs its own script alone.
 
-  A "threshold" in the report's settings, one number or one for each of the 12 AUs, is
-  marked in the bars of probability; it is 0.5 where there is none.
-
   Raises:
     ValueError: the report has no frames.
   """
   line = timeline(report)
-  threshold = np.broadcast_to(report.settings.get("threshold", 0.5), len(AUS))
-  cards = [
-    _card(number, interval, threshold)
-    for number, interval in enumerate(report.intervals, 1)
-  ]
+  cards = [_card(*numbered) for numbered in enumerate(report.intervals, 1)]
   script = _script()
   return _TEMPLATES.get_template("page.html.j2").render(
     report=report,
@@ -84,6 +82,7 @@ def render(report: Report) -> str:
     line=line,
     cards=cards,
     most_open=MOST_OPEN,
+    threshold=100 * THRESHOLD,
     about=[
       (title, _rows(values))
       for title, values in (
@@ -107,7 +106,7 @@ def warnings(report: Report) -> list[str]:
   """
   lines = []
   if report.model.get("simulated") and not _said("simulated faces", report.notes):
-    lines.append(TRYING_OUT)
+    lines.append(SIMULATED_WEIGHTS)
   count = BRIEF * report.frames.fps
   if count < FEWEST_FRAMES and not _said("frames a second", report.notes):
     lines.append(
@@ -183,12 +182,10 @@ def _common(cards: list[Card]) -> list[tuple[str, int]]:
   return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _card(number: int, interval: Interval, threshold: np.ndarray) -> Card:
+def _card(number: int, interval: Interval) -> Card:
   aus = [
-    AuRow(f"AU{au:02d} {AU_NAMES[au]}", 100 * p, bool(shown), 100 * t)
-    for au, p, shown, t in zip(
-      AUS, interval.probability, interval.decision, threshold, strict=True
-    )
+    AuRow(f"AU{au:02d} {AU_NAMES[au]}", 100 * p, bool(shown))
+    for au, p, shown in zip(AUS, interval.probability, interval.decision, strict=True)
   ]
   shown = [row.name for row in aus if row.shown]
   if (pictures := interval.pictures) is None:
@@ -238,7 +235,10 @@ def _rows(values: Mapping) -> list[tuple[str, str]]:
 
 
 def _words(value: object) -> str:
-  if isinstance(value, bool | np.bool_):
+  value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+  if value is None:
+    return "none"
+  if isinstance(value, bool):
     return "yes" if value else "no"
   if isinstance(value, list | tuple) and all(isinstance(v, str | int) for v in value):
     return ", ".join(map(str, value))

@@ -8,7 +8,7 @@ import numpy as np
 
 from infusenet_jax.clips.alignment import from_eyes, warp
 from infusenet_jax.clips.labels import AU_NAMES, AUS
-from infusenet_jax.predict.findings import Interval, Report
+from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Interval, Report
 from infusenet_jax.predict.timeline import clock, face_losses
 
 MOST = (1280, 720)  # Width and height that the video is shrunk to.
@@ -124,7 +124,7 @@ class Stage:
   def _words(self, picture, number, seconds, index, place: Layout) -> None:
     first = f"{clock(seconds, 2)}   frame {number}"
     if self.report.model.get("simulated"):
-      first += "   trained on simulated faces: for trying out, not for conclusions"
+      first += f"   {SIMULATED_WEIGHTS}"
     _put(picture, first, (12, place.height + 22), _MUTED)
     if index is not None:
       second = f"{index + 1}: {_found(self.report.intervals[index])}"

@@ -13,8 +13,15 @@ import pytest
 
 from infusenet_jax.clips.labels import AU_NAMES, AUS
 from infusenet_jax.predict import page as module
-from infusenet_jax.predict.findings import REGIONS, Frames, Interval, Pictures, Report
-from infusenet_jax.predict.page import TRYING_OUT, render, warnings
+from infusenet_jax.predict.findings import (
+  REGIONS,
+  SIMULATED_WEIGHTS,
+  Frames,
+  Interval,
+  Pictures,
+  Report,
+)
+from infusenet_jax.predict.page import render, warnings
 from infusenet_jax.predict.timeline import clock, face_losses, timeline
 
 EVIL = "<script>alert(1)</script>\"'{{ 7 * 7 }}\u202e</title>" + "very long " * 40
@@ -236,9 +243,8 @@ def test_marks_stand_where_things_happen(page):
 
 
 def test_the_threshold_of_decisions_is_marked():
-  report = make_report(settings={"threshold": [0.25] * 6 + [0.75] * 6})
-  styles = Page(render(report)).values("style", "b")
-  assert styles == 2 * (["left:25.0%"] * 6 + ["left:75.0%"] * 6)
+  styles = Page(render(make_report())).values("style", "b")
+  assert styles == 24 * ["left:50%"]
 
 
 def test_a_report_without_pictures_is_complete():
@@ -256,8 +262,9 @@ def test_a_map_may_be_missing():
 def test_what_is_doubtful_comes_first():
   slow = make_report(frames=make_frames(1000, fps=30.0), model={"simulated": True})
   first, second = warnings(slow)
-  assert first == TRYING_OUT and "0.2 s has 6 frames" in second
+  assert first == SIMULATED_WEIGHTS and "0.2 s has 6 frames" in second
   text = render(slow)
+  assert f"<li>T{SIMULATED_WEIGHTS[1:]}</li>" in text
   assert text.index("Read this first") < text.index("In short")
   noted = dataclasses.replace(slow, notes=("30 frames a second", "Simulated faces!"))
   assert warnings(noted) == list(noted.notes)
@@ -366,6 +373,20 @@ def test_lines_stop_where_there_is_no_face():
 )
 def test_a_time_as_people_write_it(seconds, digits, words):
   assert clock(seconds, digits) == words
+
+
+def test_what_was_set_is_in_words():
+  settings = {
+    "intervals_by": None,
+    "pictures": True,
+    "size": np.int64(224),
+    "aus": [1, 2],
+  }
+  page = Page(render(make_report(settings=settings)))
+  shown = page.all_of("dt"), page.all_of("dd")
+  assert [pair for pair in zip(*shown, strict=True)][-5:-1] == [
+    ("intervals by", "none"), ("pictures", "yes"), ("size", "224"), ("aus", "1, 2"),
+  ]  # fmt: skip
 
 
 def test_colours_have_a_value_in_light_and_dark(page):
