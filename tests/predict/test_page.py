@@ -13,16 +13,16 @@ import pytest
 
 from infusenet_jax.clips.labels import AU_NAMES, AUS
 from infusenet_jax.predict import page as module
-from infusenet_jax.predict.findings import (
-  REGIONS,
-  SIMULATED_WEIGHTS,
-  Frames,
-  Interval,
-  Pictures,
-  Report,
-)
+from infusenet_jax.predict.findings import REGIONS, SIMULATED_WEIGHTS, Pictures
 from infusenet_jax.predict.page import render, warnings
-from infusenet_jax.predict.timeline import clock, face_losses, timeline
+from infusenet_jax.predict.timeline import face_losses
+from tests.predict.reports import (
+  make_frames,
+  make_interval,
+  make_pictures,
+  make_report,
+  without_face,
+)
 
 EVIL = "<script>alert(1)</script>\"'{{ 7 * 7 }}\u202e</title>" + "very long " * 40
 VOID = {"meta", "img", "br", "path"}
@@ -69,67 +69,6 @@ class Page(HTMLParser):
     return [
       attrs for _, attrs in self.elements if name in attrs.get("class", "").split()
     ]
-
-
-def make_frames(count, fps=100.0, first=0):
-  rng = np.random.default_rng(0)
-  seconds = np.arange(count) / fps
-  return Frames(
-    number=first + np.arange(count),
-    seconds=seconds,
-    success=np.ones(count, bool),
-    confidence=np.full(count, 0.9),
-    box=np.tile([10.0, 10, 60, 60], (count, 1)),
-    eyes=np.tile([[30.0, 40.0], [60, 40]], (count, 1, 1)),
-    motion=rng.uniform(0, 0.5, (count, len(REGIONS))),
-  )
-
-
-def without_face(frames, rows):
-  """The frames, and no face in some of their rows."""
-  frames.success[rows] = False
-  for values in (frames.confidence, frames.box, frames.eyes, frames.motion):
-    values[rows] = np.nan
-  return frames
-
-
-def make_pictures(looked=True, side=32):
-  rng = np.random.default_rng(0)
-  face = rng.integers(0, 255, (3, side, side, 3), np.uint8)
-  flow = np.zeros((side, side, 2), np.float32)
-  flow[4:12, 4:12] = (3, 4)
-  heat = np.eye(side, dtype=np.float32) if looked else None
-  return Pictures(*face, amp=10.0, flow=flow, looked=heat)
-
-
-def make_interval(frames, onset, kind="expression", pictures=None, **changes):
-  rows = onset + np.array([0, 8, 20])
-  probability = np.linspace(0.05, 0.95, 12)
-  interval = Interval(
-    kind,
-    *frames.number[rows].tolist(),
-    *frames.seconds[rows].tolist(),
-    probability=probability,
-    decision=probability >= 0.5,
-    motion_px=1.25,
-    motion_percent=2.5,
-    pictures=pictures,
-  )
-  return dataclasses.replace(interval, **changes)
-
-
-def make_report(count=1000, onsets=(100, 500), pictures=None, **changes):
-  frames = make_frames(count)
-  report = Report(
-    source="ben.mp4",
-    face=0,
-    frames=frames,
-    intervals=[make_interval(frames, onset, pictures=pictures) for onset in onsets],
-    model={"from": "run", "simulated": False, "calibrated": True},
-    settings={"amp": 10.0},
-    versions={"infusenet-jax": "0.1.0"},
-  )
-  return dataclasses.replace(report, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -335,46 +274,6 @@ def test_many_intervals_are_folded_and_small():
   assert any(mark["class"].endswith("crowded") for mark in page.classed("expression"))
 
 
-def test_long_videos_are_thinned_and_keep_their_peaks():
-  frames = make_frames(50_000)
-  frames.motion[31_001, 3] = 77.0
-  line = timeline(make_report(frames=frames, intervals=[]))
-  assert line.samples.frames == 3
-  motion = np.frombuffer(base64.b64decode(line.samples.motion), "<u2")
-  motion = motion.reshape(len(REGIONS), -1)
-  numbers = np.frombuffer(base64.b64decode(line.samples.number), "<i4")
-  seconds = np.frombuffer(base64.b64decode(line.samples.seconds), "<f8")
-  assert motion.shape[1] == len(numbers) == len(seconds) == 16_667
-  peak = int(motion[3].argmax())
-  assert motion[3, peak] == 7700
-  assert numbers[peak] <= 31_001 < numbers[peak + 1]
-  assert seconds[peak] == pytest.approx(numbers[peak] / 100)
-  assert ",0L" in line.lanes[3].path and ",0L" not in line.lanes[4].path
-
-
-def test_lines_stop_where_there_is_no_face():
-  frames = without_face(make_frames(100), slice(40, 60))
-  line = timeline(make_report(frames=frames, intervals=[]))
-  assert all(lane.path.count("M") == 2 for lane in line.lanes)
-  motion = np.frombuffer(base64.b64decode(line.samples.motion), "<u2")
-  gaps = motion.reshape(len(REGIONS), -1) == 65535
-  assert (gaps == ~frames.success).all()
-
-
-@pytest.mark.parametrize(
-  ("seconds", "digits", "words"),
-  [
-    (7.5, 1, "7.5 s"),
-    (59.999, 2, "1:00.00"),
-    (67.5, 1, "1:07.5"),
-    (3605, 0, "1:00:05"),
-    (7325.25, 2, "2:02:05.25"),
-  ],
-)
-def test_a_time_as_people_write_it(seconds, digits, words):
-  assert clock(seconds, digits) == words
-
-
 def test_what_was_set_is_in_words():
   settings = {
     "intervals_by": None,
@@ -384,7 +283,7 @@ def test_what_was_set_is_in_words():
   }
   page = Page(render(make_report(settings=settings)))
   shown = page.all_of("dt"), page.all_of("dd")
-  assert [pair for pair in zip(*shown, strict=True)][-5:-1] == [
+  assert list(zip(*shown, strict=True))[-5:-1] == [
     ("intervals by", "none"), ("pictures", "yes"), ("size", "224"), ("aus", "1, 2"),
   ]  # fmt: skip
 
