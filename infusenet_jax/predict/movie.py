@@ -1,7 +1,7 @@
 """A video with what was found in it: intervals marked, the magnified face beside."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def write_movie(
   path = Path(path)
   draft = path.with_name(f".{path.name}.{os.getpid()}")
   try:
-    _encode(draft, _timed(frames), Stage(report, magnify, amp, size))
+    _encode(draft, frames, Stage(report, magnify, amp, size))
     os.replace(draft, path)
   except (OSError, av.FFmpegError) as error:
     raise UserError(
@@ -59,26 +59,12 @@ def write_movie(
     draft.unlink(missing_ok=True)
 
 
-def _timed(
-  frames: Iterable[tuple[int, float, np.ndarray]],
-) -> Iterator[tuple[int, float, np.ndarray, float]]:
-  """Adds how long each frame is seen: the last as long as the one before it."""
-  held, lasts = None, 0.04
-  for frame in frames:
-    if held is not None:
-      lasts = max(frame[1] - held[1], float(TIME_BASE))
-      yield *held, lasts
-    held = frame
-  if held is not None:
-    yield *held, lasts
-
-
 def _encode(
-  path: Path, frames: Iterator[tuple[int, float, np.ndarray, float]], stage: Stage
+  path: Path, frames: Iterable[tuple[int, float, np.ndarray]], stage: Stage
 ) -> None:
   stream, last = None, -1
   with av.open(str(path), "w", "mp4", options={"movflags": "+faststart"}) as file:
-    for number, seconds, image, lasts in frames:
+    for number, seconds, image in frames:
       picture = stage.draw(number, seconds, image)
       if stream is None:
         stream = file.add_stream("libx264", rate=_rate(stage.report), options=_QUALITY)
@@ -88,7 +74,6 @@ def _encode(
       frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
       last = max(round(seconds / TIME_BASE), last + 1)
       frame.pts, frame.time_base = last, TIME_BASE
-      frame.duration = max(1, round(lasts / TIME_BASE))
       file.mux(stream.encode(frame))
     if stream is None:
       raise ValueError(f"{stage.report.source}: no frames, expected at least one")

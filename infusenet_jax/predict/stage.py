@@ -40,7 +40,10 @@ def layout(width: int, height: int) -> Layout:
 
 
 class Stage:
-  """Draws one frame after the other; it remembers the onsets of what goes on."""
+  """Draws one frame after the other; it remembers the onsets of what goes on.
+
+  report, magnify, amp, size: as of `movie.write_movie`.
+  """
 
   def __init__(
     self,
@@ -51,9 +54,9 @@ class Stage:
   ):
     self.report, self.magnify, self.amp, self.size = report, magnify, amp, size
     self.rows = {int(n): row for row, n in enumerate(report.frames.number)}
-    self.matrix: np.ndarray | None = None
-    self.eyes: np.ndarray | None = None
-    self.onset: tuple[int, np.ndarray] | None = None  # Of which interval, its face.
+    self.eyes: np.ndarray | None = None  # Where the face was aligned last.
+    # By interval that goes on, how the face is aligned at its onset, and that face.
+    self.onsets: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     self.bar: np.ndarray | None = None
 
   def draw(self, number: int, seconds: float, image: np.ndarray) -> np.ndarray:
@@ -61,73 +64,66 @@ class Stage:
     place = layout(image.shape[1], image.shape[0])
     picture = np.full(place.shape, _PAPER, np.uint8)
     row = self.rows.get(number)
-    index = self._interval(number)
+    inside = self._intervals(number)
     shrinks = place.width < image.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     video = cv2.resize(image, (place.width, place.height), interpolation=how)
-    self._frame_face(video, row, index, place.width / image.shape[1])
+    self._frame_face(video, row, bool(inside), place.width / image.shape[1])
     picture[: place.height, : place.width] = video
-    face, words = self._face(image, row, index)
+    face, words = self._face(image, row, inside)
     if face is not None:
       face = cv2.resize(face, (place.face, place.face), interpolation=cv2.INTER_CUBIC)
       picture[: place.face, place.width :] = face
     _caption(picture, words, place)
-    self._words(picture, number, seconds, index, place)
+    self._words(picture, number, seconds, inside, place)
     self._time_bar(picture, seconds)
     return picture
 
-  def _interval(self, number: int) -> int | None:
-    """Which interval a frame belongs to: of several, the one that goes on."""
-    inside = [
+  def _intervals(self, number: int) -> list[int]:
+    """Which intervals a frame belongs to, the earliest first."""
+    return [
       index
       for index, interval in enumerate(self.report.intervals)
       if interval.onset <= number <= interval.offset
     ]
-    if self.onset is not None and self.onset[0] in inside:
-      return self.onset[0]
-    return inside[0] if inside else None
 
-  def _frame_face(self, video, row: int | None, index: int | None, scale) -> None:
+  def _frame_face(self, video, row: int | None, marked: bool, scale) -> None:
     if row is None or not self.report.frames.success[row]:
       return
     left, top, width, height = scale * self.report.frames.box[row]
     if not np.isfinite([left, top, width, height]).all():
       return
     corners = (round(left), round(top)), (round(left + width), round(top + height))
-    colour, thick = (_MUTED, 1) if index is None else (_MARK, 3)
+    colour, thick = (_MARK, 3) if marked else (_MUTED, 1)
     cv2.rectangle(video, *corners, colour, thick, cv2.LINE_AA)
 
-  def _face(self, image, row, index) -> tuple[np.ndarray | None, str]:
+  def _face(self, image, row, inside: list[int]) -> tuple[np.ndarray | None, str]:
     """The aligned face, magnified within an interval, and what to say of it."""
+    self.onsets = {
+      index: self.onsets[index] for index in inside if index in self.onsets
+    }
     if row is None or not np.isfinite(self.report.frames.eyes[row]).all():
-      self.onset = None
       return None, "no face"
-    begins = index is not None and (self.onset is None or self.onset[0] != index)
-    self._align(self.report.frames.eyes[row], again=begins)
-    face = warp(image, self.matrix, self.size)
-    if index is None:
-      self.onset = None
-      return face, "as it is"
-    if begins:
-      self.onset = (index, face)
-    return self.magnify(self.onset[1], face), f"motion x {self.amp:g}"
+    eyes = self.report.frames.eyes[row]
+    for index in inside:
+      if index not in self.onsets:
+        matrix = from_eyes(*eyes, self.size)
+        self.onsets[index] = matrix, warp(image, matrix, self.size)
+    if inside:
+      matrix, onset = self.onsets[inside[0]]
+      face = self.magnify(onset, warp(image, matrix, self.size))
+      return face, f"motion x {self.amp:g}"
+    if self.eyes is None or _moved(self.eyes, eyes) > MOVED:
+      self.eyes = eyes
+    return warp(image, from_eyes(*self.eyes, self.size), self.size), "as it is"
 
-  def _align(self, eyes: np.ndarray, again: bool) -> None:
-    """Aligns anew where an interval begins, and between them where the head moved."""
-    if self.eyes is not None and not again:
-      apart = np.linalg.norm(self.eyes[1] - self.eyes[0])
-      moved = np.linalg.norm(eyes - self.eyes, axis=1).max() > MOVED * apart
-      if self.onset is not None or not moved:
-        return
-    self.eyes, self.matrix = eyes, from_eyes(*eyes, self.size)
-
-  def _words(self, picture, number, seconds, index, place: Layout) -> None:
+  def _words(self, picture, number, seconds, inside, place: Layout) -> None:
     first = f"{clock(seconds, 2)}   frame {number}"
     if self.report.model.get("simulated"):
       first += f"   {SIMULATED_WEIGHTS}"
     _put(picture, first, (12, place.height + 22), _MUTED)
-    if index is not None:
-      second = f"{index + 1}: {_found(self.report.intervals[index])}"
+    if inside:
+      second = f"{inside[0] + 1}: {_found(self.report.intervals[inside[0]])}"
       _put(picture, second, (12, place.height + 46), _INK)
 
   def _time_bar(self, picture: np.ndarray, seconds: float) -> None:
@@ -160,6 +156,12 @@ class Stage:
         a, b = (int(width * (t - start) / span) for t in (first, last))
         bar[:, max(a, 0) : max(b, a + 3)] = colour
     return bar
+
+
+def _moved(before: np.ndarray, eyes: np.ndarray) -> float:
+  """How far the eyes (2, 2) have moved, in distances between them."""
+  apart = np.linalg.norm(before[1] - before[0])
+  return float(np.linalg.norm(eyes - before, axis=1).max() / apart)
 
 
 def _found(interval: Interval) -> str:

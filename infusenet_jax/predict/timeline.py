@@ -143,8 +143,7 @@ def _thin(frames: Frames) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
   """Seconds, frame numbers and largest motion of groups of frames, and their size."""
   size = -(-len(frames) // MOST_SAMPLES)
   first = np.arange(0, len(frames), size)
-  motion = np.where(frames.success[:, None], frames.motion, np.nan)
-  motion = np.fmax.reduceat(motion, first, axis=0)
+  motion = np.fmax.reduceat(frames.motion, first, axis=0)
   return frames.seconds[first], frames.number[first], motion, size
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from infusenet_jax.clips.images import frame_uri, heat_colours
 from infusenet_jax.clips.labels import AU_NAMES, AUS
 from infusenet_jax.predict import page as module
 from infusenet_jax.predict.findings import REGIONS, SIMULATED_WEIGHTS, Pictures
@@ -151,6 +152,12 @@ def test_every_picture_says_what_it_is(page):
   ]
   labels = page.values("aria-label", "svg")
   assert len(labels) == len(REGIONS) and "left brow" in labels
+
+
+def test_the_map_lies_over_the_onset(page):
+  pictures = make_pictures()
+  heat = frame_uri(heat_colours(pictures.looked, pictures.onset), webp=True)
+  assert page.values("src").count(heat) == 2
 
 
 def test_intervals_are_told_in_seconds_frames_and_names(page):
