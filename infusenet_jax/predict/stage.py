@@ -17,7 +17,8 @@ MOST_FACE = 480
 BAR = 78  # Below the video: two lines of words and the time bar.
 MOVED = 0.1  # Eye distances that the eyes move before the face is aligned again.
 _PAPER, _INK, _MUTED = (18, 23, 29), (230, 234, 238), (151, 163, 175)
-_MARK, _BLINK, _LOST = (45, 189, 174), (157, 143, 224), (70, 80, 92)
+_MARK, _BLINK, _LOST = (45, 189, 174), (157, 143, 224), (85, 97, 110)
+_TRACK = (45, 55, 66)
 
 
 class Layout(NamedTuple):
@@ -57,12 +58,14 @@ class Stage:
     self.eyes: np.ndarray | None = None  # Where the face was aligned last.
     # By interval that goes on, how the face is aligned at its onset, and that face.
     self.onsets: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    self.bar: np.ndarray | None = None
+    self.empty: np.ndarray | None = None  # A picture with its time bar alone.
 
   def draw(self, number: int, seconds: float, image: np.ndarray) -> np.ndarray:
     """The picture (H, W, 3) uint8 RGB of a frame (h, w, 3); always of one size."""
     place = layout(image.shape[1], image.shape[0])
-    picture = np.full(place.shape, _PAPER, np.uint8)
+    if self.empty is None:
+      self.empty = self._empty(place)
+    picture = self.empty.copy()
     row = self.rows.get(number)
     inside = self._intervals(number)
     shrinks = place.width < image.shape[1]
@@ -76,7 +79,7 @@ class Stage:
       picture[: place.face, place.width :] = face
     _caption(picture, words, place)
     self._words(picture, number, seconds, inside, place)
-    self._time_bar(picture, seconds)
+    self._play_head(picture, seconds)
     return picture
 
   def _intervals(self, number: int) -> list[int]:
@@ -126,26 +129,24 @@ class Stage:
       second = f"{inside[0] + 1}: {_found(self.report.intervals[inside[0]])}"
       _put(picture, second, (12, place.height + 46), _INK)
 
-  def _time_bar(self, picture: np.ndarray, seconds: float) -> None:
-    width = picture.shape[1] - 24
+  def _play_head(self, picture: np.ndarray, seconds: float) -> None:
     start, span = self._span()
-    if self.bar is None:
-      self.bar = self._empty_bar(width, start, span)
-    picture[-22:-8, 12:-12] = self.bar
-    x = 12 + round(float(np.clip((seconds - start) / span, 0, 1)) * (width - 1))
+    share = float(np.clip((seconds - start) / span, 0, 1))
+    x = 12 + round(share * (picture.shape[1] - 25))
     cv2.line(picture, (x, picture.shape[0] - 25), (x, picture.shape[0] - 6), _INK, 2)
 
   def _span(self) -> tuple[float, float]:
+    """The first frame's time, and how long until the last one's, seconds."""
     times = self.report.frames.seconds
-    return (
-      (float(times[0]), max(float(times[-1] - times[0]), 1e-3))
-      if len(times)
-      else (0.0, 1.0)
-    )
+    return float(times[0]), max(float(times[-1] - times[0]), 1e-3)
 
-  def _empty_bar(self, width: int, start: float, span: float) -> np.ndarray:
-    """What there is to see, from the first frame to the last, (14, width, 3)."""
-    bar = np.full((14, width, 3), (45, 55, 66), np.uint8)
+  def _empty(self, place: Layout) -> np.ndarray:
+    """Paper, and below it what there is to see from the first frame to the last."""
+    picture = np.full(place.shape, _PAPER, np.uint8)
+    bar = picture[-22:-8, 12:-12]
+    bar[:] = _TRACK
+    start, span = self._span()
+    width = bar.shape[1]
     lists = (
       (_LOST, face_losses(self.report.frames)),
       (_BLINK, [(i.onset_seconds, i.offset_seconds) for i in self.report.blinks]),
@@ -155,7 +156,7 @@ class Stage:
       for first, last in spans:
         a, b = (int(width * (t - start) / span) for t in (first, last))
         bar[:, max(a, 0) : max(b, a + 3)] = colour
-    return bar
+    return picture
 
 
 def _moved(before: np.ndarray, eyes: np.ndarray) -> float:
