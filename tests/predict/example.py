@@ -1,9 +1,10 @@
-"""An example report: a simulated face filmed, its motion known, its AUs invented.
+"""An example report: a simulated face, its AUs invented.
 
     python -m tests.predict.example report.html
 
-Faces, motion and flow are those of the simulator; the probabilities are made up, since
-no network has a say here. The page says both.
+Faces, magnified faces and flow are rendered by the simulator. The time line, blinks,
+probabilities and where the network looked are made up: no network has a say here. The
+page says so.
 """
 
 import argparse
@@ -64,7 +65,10 @@ def example_report(pictures: bool = True) -> Report:
     },
     settings={"amp": AMP, "size": SIZE, "longest interval in seconds": 0.5},
     versions={"infusenet-jax": "0.1.0", "numpy": np.__version__},
-    notes=("An example: the face is simulated and the probabilities are invented.",),
+    notes=(
+      "An example: the face is simulated; time line, blinks, probabilities and where"
+      " the network looked are invented.",
+    ),
   )
 
 
