@@ -69,21 +69,31 @@ def _file_bytes(path: Path) -> bytes:
   return data
 
 
-def frame_uri(frame: np.ndarray) -> str:
-  """A frame (H, W, 3) or (H, W), uint8 RGB, as a JPEG data URI."""
+def frame_uri(frame: np.ndarray, *, webp: bool = False) -> str:
+  """A frame (H, W, 3) or (H, W), uint8 RGB, as a JPEG or WebP data URI."""
   frame = np.ascontiguousarray(frame[..., ::-1] if frame.ndim == 3 else frame)
-  _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 90])
-  return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+  kind, quality = ("jpeg", cv2.IMWRITE_JPEG_QUALITY)
+  if webp:
+    kind, quality = ("webp", cv2.IMWRITE_WEBP_QUALITY)
+  _, data = cv2.imencode(f".{kind}", frame, [quality, 90])
+  return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def flow_colours(flow: np.ndarray) -> np.ndarray:
+def flow_scale(flow: np.ndarray) -> float:
+  """The 99.5th percentile of the length of a flow (H, W, 2 or more), pixels."""
+  return float(np.percentile(np.hypot(flow[..., 0], flow[..., 1]), 99.5))
+
+
+def flow_colours(flow: np.ndarray, full: float | None = None) -> np.ndarray:
   """Flow (H, W, 2 or more) in pixels as RGB uint8: hue is direction, depth is length.
 
-  White stands still; the clip's 99.5th percentile of length is full colour.
+  White stands still; a length of `full` pixels, or else of the clip's `flow_scale`, is
+  full colour.
   """
   u, v = np.moveaxis(np.asarray(flow, np.float32), -1, 0)[:2]
   length = np.hypot(u, v)
-  depth = np.clip(length / max(np.percentile(length, 99.5), 1e-6), 0, 1)
+  full = flow_scale(flow) if full is None else full
+  depth = np.clip(length / max(full, 1e-6), 0, 1)
   hue = (np.degrees(np.arctan2(v, u)) % 360) / 2
   hsv = np.stack([hue, 255 * depth, np.full_like(hue, 255)], -1).astype(np.uint8)
   return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from infusenet_jax.clips.labels import DATABASES, database_name
@@ -19,6 +18,7 @@ from infusenet_jax.evaluate.documents import About, headline, subtitle, to_json
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES
 from infusenet_jax.evaluate.report.clips import Sample, cards, mistakes
+from infusenet_jax.evaluate.report.environment import environment
 from infusenet_jax.evaluate.report.figures import (
   Curve,
   bars,
@@ -38,13 +38,7 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 
 MOST_PANELS = 12  # Learning curves of more folds share one panel per database.
-_TEMPLATES = Environment(
-  loader=PackageLoader("infusenet_jax.evaluate.report"),
-  autoescape=True,
-  undefined=StrictUndefined,
-  trim_blocks=True,
-  lstrip_blocks=True,
-)
+_TEMPLATES = environment("infusenet_jax.evaluate.report")
 
 
 def read_curve(path: str | os.PathLike, seed: int, fold: str) -> Curve:
