@@ -34,6 +34,7 @@ from infusenet_jax.evaluate.calibration import (
 )
 from infusenet_jax.models.magnifier import Magnifier
 from infusenet_jax.models.weights import load_magnifier
+from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
 from infusenet_jax.predict.packed import Packed, read_packed
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
@@ -47,7 +48,6 @@ from infusenet_jax.training.engine.steps import Batch, Weights, scale_frame
 from infusenet_jax.training.trained import Made, TrainedRun, open_run, records_made
 
 SHIPPED = Path(__file__).with_name("weights") / "shipped.safetensors"
-FOR_TRYING_OUT = "trained on simulated faces: for trying out, not for conclusions"
 BATCH = 8  # Clips in a compiled batch, whatever is asked for.
 
 
@@ -335,7 +335,7 @@ def load_run(
 
 def run_card(run: TrainedRun, made: Made, twin: TrainedRun | None) -> dict:
   """What a report says of a run's networks; `twin` is what calibrated them."""
-  notes = [FOR_TRYING_OUT] if run.simulated else []
+  notes = [SIMULATED_WEIGHTS] if run.simulated else []
   if twin is None:
     notes.append(
       "probabilities are not calibrated: the run left nothing out to fit them on"

@@ -15,7 +15,8 @@ from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.evaluate.calibration import fit_predictions, sigmoid
 from infusenet_jax.evaluate.predictions import read_predictions
 from infusenet_jax.predict import networks as module
-from infusenet_jax.predict.networks import FOR_TRYING_OUT, Networks, load_run, shipped
+from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
+from infusenet_jax.predict.networks import Networks, load_run, shipped
 from infusenet_jax.predict.packed import write_packed
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import UserError
@@ -244,7 +245,7 @@ def test_the_card_says_where_the_weights_come_from(networks):
   assert card["source"] == "run" and card["name"] == "run"
   assert card["simulated"] and card["calibrated"] and card["seeds"] == [45, 46]
   assert len(card["databases"]) == 6 and card["networks"] == 12
-  assert card["notes"] == [FOR_TRYING_OUT]
+  assert card["notes"] == [SIMULATED_WEIGHTS]
   json.dumps(card)
 
 

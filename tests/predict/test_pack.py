@@ -77,7 +77,8 @@ def test_the_config_that_ships_and_its_twin_are_the_same_network():
 
 
 def test_the_wheel_takes_the_weights_along():
-  assert "infusenet_jax.predict = weights/*" in (ROOT / "setup.cfg").read_text()
+  text = (ROOT / "setup.cfg").read_text()
+  assert "infusenet_jax.predict = templates/*, weights/*" in text
   script = (ROOT / "launch" / "weights.sh").read_text()
   for name in re.findall(r"-m (\S+)", script):
     assert (ROOT / (name.replace(".", "/") + ".py")).is_file()
