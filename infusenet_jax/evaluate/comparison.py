@@ -1,4 +1,4 @@
-"""The tables of a study: many models' averages, intervals and paired differences."""
+"""Compares models in tables of averages, intervals and paired differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,17 +26,22 @@ DIFFERENCE = ("difference", "difference_low", "difference_high")
 
 @dataclass(frozen=True)
 class Row:
-  """A variant's tables and, in points, how much more it scores than the reference.
+  """The scores of one variant, and its differences from the reference.
 
-  differences: (difference, low, high) by table and F1 kind, as of `scores.compare`, in
-    percent; None of the reference itself, or where there is none.
+  tables: of its predictions.
+  differences: how much more it scores than the reference, as `scores.compare` returns
+    it, but in percent: {table: {F1 kind: (difference, low, high)}}. None for the
+    reference itself, and in a study without one.
   """
 
   tables: Tables
   differences: dict[str, dict[str, tuple[float, ...]]] | None
 
   def values(self, table: str, kind: str) -> dict[str, float]:
-    """The average of a table: `SCORE` in percent and, where known, `DIFFERENCE`."""
+    """Returns a table's average and, if known, its difference, in percent, by name.
+
+    The names are those in `SCORE` and `DIFFERENCE`.
+    """
     scores = getattr(self.tables, table)[kind]
     values = {name: 100 * float(getattr(scores, name)[-1]) for name in SCORE}
     if self.differences:
@@ -47,15 +52,16 @@ class Row:
 def compared(
   tables: Tables, predictions: Predictions, reference: Predictions | None
 ) -> Row:
-  """A scored variant beside the reference on the same clips.
+  """Compares a scored variant with the reference, on the same clips.
 
   Args:
     tables: of the variant's predictions.
     predictions: of the variant.
-    reference: of the variant that it is compared with; itself or None: with nothing.
+    reference: predictions of the reference. If this is None or `predictions` itself,
+      nothing is compared.
 
   Raises:
-    UserError: the two predict different clips.
+    UserError: the two have predictions of different clips.
   """
   differences = None
   if reference is not None and reference is not predictions:
@@ -78,12 +84,12 @@ def write_study(
   """Writes `study`.md, .csv and .json into `workdir` and returns the tables as text.
 
   Args:
-    workdir: of the study.
-    study: its name, which names the files.
-    rows: by variant, of those that are finished: at least one.
-    about: the study.
-    tables: (title, ((row's name, variant), ...)) of each; a row whose variant is
-      unfinished is left out, and so is a table without rows.
+    workdir: folder of the study.
+    study: its name; the files are called after it.
+    rows: {variant: its scores} of all variants that are finished, at least one.
+    about: the study's title, config and versions.
+    tables: of each table (title, ((name of the row, variant), ...)). A row is left out
+      if its variant is not in `rows`, and a table if it has no row.
     reference: the variant that the others were compared with, or "".
 
   Raises:
@@ -140,7 +146,7 @@ def _markdown(
 
 
 def _cells(rows: Mapping[str, Row], table: str) -> list[list[str]]:
-  """The heading, a line per row and one of what always saying "positive" scores."""
+  """Makes a table's cells: the heading, a line per row, a line of "always positive"."""
   highest = max(row.values(table, "binary")["mean"] for row in rows.values())
   kinds = [f"{kind} F1 [95 %]" for kind in AVERAGES]
   lines = [["", *kinds, *(f"{kind} difference [95 %]" for kind in AVERAGES)]]
@@ -165,7 +171,7 @@ def _cells(rows: Mapping[str, Row], table: str) -> list[list[str]]:
 def _csv_lines(
   shown: Mapping[str, Mapping[str, str]], rows: Mapping[str, Row]
 ) -> list[list[str]]:
-  """The heading, then one line per table's row, average and F1 kind."""
+  """Makes the CSV's heading and a line for each row of a table, average and F1 kind."""
   columns = (*SCORE, *DIFFERENCE)
   lines = [["table", "row", "variant", "average", "f1", *columns, "seeds"]]
   for name, of in shown.items():

@@ -1,6 +1,6 @@
-"""report.html: one file that shows a run, without scripts and without the network.
+"""Writes report.html: one file that shows a run, without scripts or other files.
 
-Here are the data that the page shows; how it shows them is in templates/.
+This module collects the data; the templates in templates/ lay them out.
 """
 
 import csv
@@ -37,7 +37,7 @@ from infusenet_jax.evaluate.tables import (
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 
-MOST_PANELS = 12  # Learning curves of more folds share one panel per database.
+MOST_PANELS = 12  # With more folds, the learning curves of a database share a panel.
 _TEMPLATES = Environment(
   loader=PackageLoader("infusenet_jax.evaluate.report"),
   autoescape=True,
@@ -48,7 +48,7 @@ _TEMPLATES = Environment(
 
 
 def read_curve(path: str | os.PathLike, seed: int, fold: str) -> Curve:
-  """Reads the curve in a CSV with the columns epoch and loss.
+  """Reads a learning curve from a CSV with the columns epoch and loss.
 
   Raises:
     UserError: the file cannot be read, or lacks a column or a number.
@@ -79,11 +79,11 @@ def write_report(
 
   Args:
     path: of the HTML file.
-    about: the run.
-    tables: of `cd6me_tables(predictions)`.
-    predictions: of all runs.
-    curves: of `read_curve`, may be empty.
-    samples: clips to be shown, may be empty.
+    about: the run's title, config and versions.
+    tables: from `cd6me_tables(predictions)`.
+    predictions: of all seeds.
+    curves: from `read_curve`; may be empty.
+    samples: clips to be shown; may be empty.
 
   Raises:
     UserError: the file cannot be written, or predictions do not fit together.
@@ -121,7 +121,7 @@ def write_report(
 
 
 def _bars(tables: Tables, titled: Callable[[str], str]) -> list[tuple[str, Markup]]:
-  """(title, figure) of each F1 kind."""
+  """Draws a figure for each F1 kind; returns them with their titles."""
   figures = []
   for kind in AVERAGES:
     title = titled(f"{kind} F1 of each AU in percent")
@@ -133,7 +133,10 @@ def _bars(tables: Tables, titled: Callable[[str], str]) -> list[tuple[str, Marku
 def _folds(
   tables: Tables, run: Predictions
 ) -> dict[str, list[tuple[str, list[tuple[float, int | str]]]]]:
-  """By F1 kind (database, [(F1 in percent, clips that show the AU)]) of the rows."""
+  """Makes the rows of the per-fold table, by F1 kind.
+
+  A row is (database, [(F1 in percent, number of clips that show the AU), ...]).
+  """
   positives = [run.labels[run.database == key].sum(0) for key in tables.databases]
   return {
     kind: [
@@ -149,7 +152,7 @@ def _many(curves: Sequence[Curve]) -> bool:
 
 
 def _panels(curves: Sequence[Curve], titled: Callable[[str], str]) -> list[Markup]:
-  """A figure per fold or, of many folds, per database, all on one scale."""
+  """Draws learning curves on one scale: a panel per fold or, of many, per database."""
   losses = [loss for curve in curves for loss in curve.losses if math.isfinite(loss)]
   place = {key: i for i, key in enumerate(DATABASES)}
   many, colours = _many(curves), run_colours(curves)
