@@ -1,4 +1,4 @@
-"""What the folds and seeds of a run share, and what a trained fold predicts."""
+"""The network and clips that all folds and seeds share; tests trained folds."""
 
 import time
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True)
 class Job:
-  """One fold to be trained with one seed, and the folder that is its own."""
+  """One fold to be trained with one seed, and the folder for its files."""
 
   fold: Fold
   seed: int
@@ -47,7 +47,7 @@ class Job:
 
 
 def make_job(workdir: Path, seed: int, fold: Fold) -> Job:
-  """The job of one fold and seed of the run in `workdir`."""
+  """Makes the job of one fold and seed of the run in `workdir`."""
   return Job(fold, seed, fold_folder(workdir, seed, fold.name))
 
 
@@ -57,9 +57,9 @@ class Experiment:
 
   Attributes:
     config: of the run.
-    network: compiled on first use.
-    clips: decoded; folds are masks over them.
-    inputs: what the network sees of each clip, on the devices where it fits.
+    network: whose steps are compiled on first use.
+    clips: all clips; folds are masks over them.
+    inputs: what the network sees of each clip, on the devices if it fits there.
   """
 
   config: ConfigDict
@@ -68,11 +68,11 @@ class Experiment:
   inputs: Inputs
 
   def initial_state(self, seed: int) -> TrainState:
-    """The state of a fold before its first step."""
+    """Makes the state of a fold before its first step."""
     return initial_state(self.config, self.network, seed)
 
   def predict(self, state: TrainState, fold: Fold) -> np.ndarray:
-    """Logits (N, 12) of the fold's N test clips, from the heads that decide."""
+    """Computes the deciding logits (N, 12) of the fold's N test clips; see `decide`."""
     rotations = self.network.rotate(state.weights)
     batch_size = even_batch(self.config.train.batch_size, self.network.mesh)
     batches = sequential_batches(np.flatnonzero(fold.test), batch_size)
@@ -87,7 +87,7 @@ class Experiment:
     return decide(heads, self.network.head_names, self.config.decide_by)
 
   def predictions(self, job: Job, state: TrainState) -> Predictions:
-    """What a trained fold says of its test clips, ready to be scored or written."""
+    """Predicts the test clips of a trained fold, ready to be scored or written."""
     clips, test = self.clips, job.fold.test
     logits = self.predict(state, job.fold)
     return Predictions(
@@ -108,7 +108,7 @@ def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
   state = new_state(weights, network.optimizer, network.mesh)
   states = network.stack.fill(state)
   batch_size, folds = config.train.batch_size, network.mesh.shape["fold"]
-  if network.steps_per_dispatch == 1:  # What is compiled is the same for any number.
+  if network.steps_per_dispatch == 1:  # The program does not depend on their number.
     clips = batch_size
   arrays = {
     name: np.zeros((clips, *like.shape[1:]), like.dtype)
@@ -133,7 +133,7 @@ def _zeros(like: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:
 def make_experiment(config: ConfigDict, network: Network, clips: Clips) -> Experiment:
   """Puts what the network sees of the clips on the devices.
 
-  What a frozen magnifier contributes is computed here, once for all folds and seeds.
+  The latents of a frozen magnifier are computed here, once for all folds and seeds.
   """
   state = initial_state(config, network, config.seeds[0])
   arrays = input_arrays(config, network, state, clips)
