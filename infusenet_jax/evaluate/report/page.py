@@ -37,7 +37,7 @@ from infusenet_jax.evaluate.tables import (
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 
-MOST_PANELS = 12  # With more folds, the learning curves of a database share a panel.
+MOST_PANELS = 12  # Learning curves of more folds share one panel per database.
 _TEMPLATES = Environment(
   loader=PackageLoader("infusenet_jax.evaluate.report"),
   autoescape=True,
