@@ -1,4 +1,4 @@
-"""Who is filmed: the parameters of a face.
+"""The identity of a person: the parameters of a face.
 
 Lengths are in units of the distance between the pupils (63 mm in adults); the origin
 is the point between the eyes, x runs to the right of the picture and y down. Means
@@ -10,7 +10,8 @@ import dataclasses
 
 import numpy as np
 
-# Skin as sRGB, light to dark, and hair; people lie between neighbouring entries.
+# Colours of skin, from light to dark, and of hair, as sRGB. People have colours between
+# two neighbouring entries.
 SKIN = np.array(
   [(238, 205, 184), (226, 187, 160), (204, 160, 130), (160, 114, 86), (108, 74, 56)]
 )
@@ -70,7 +71,7 @@ def linear(srgb: np.ndarray) -> np.ndarray:
 
 
 def _between(rng: np.random.Generator, colours: np.ndarray, place: float) -> np.ndarray:
-  """The colour at `place` in [0, len - 1] of a row of colours, a little off."""
+  """Draws a colour near that at `place`, in [0, len - 1], of a row of colours."""
   low = int(np.clip(place, 0, len(colours) - 1.001))
   mix = colours[low] + (place - low) * (colours[low + 1] - colours[low])
   return linear(
@@ -81,7 +82,13 @@ def _between(rng: np.random.Generator, colours: np.ndarray, place: float) -> np.
 def draw_identity(
   rng: np.random.Generator, skin: tuple[float, float] = (0.0, 2.0), fair: float = 0.0
 ) -> Identity:
-  """A person. `skin` is the range of tones, `fair` the share of light hair and eyes."""
+  """Draws a person.
+
+  Args:
+    rng: draws.
+    skin: range of tones, as places in `SKIN`.
+    fair: share of people with light hair and eyes.
+  """
 
   def spread(mean: float, deviation: float) -> float:
     return mean + deviation * float(np.clip(rng.normal(), -2, 2))
