@@ -1,4 +1,4 @@
-"""The documents: the tutorial and the examples of docs/extending.md run as they stand."""
+"""The tutorial and the examples of docs/extending.md run as they stand."""
 
 import json
 import re
