@@ -1,4 +1,4 @@
-"""The main command: reads the flags, starts the log and runs the config they name.
+"""Trains and evaluates a config: flags, log, and the call.
 
 python -m infusenet_jax.main --config=configs/quickstart.py
 python -m infusenet_jax.main --config=configs/cd6me.py --config.train.epochs=2

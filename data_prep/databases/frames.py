@@ -11,8 +11,8 @@ from data_prep.databases.listing import files_in, folders_below, folders_in, pla
 from data_prep.databases.names import is_foreign
 from infusenet_jax.clips.image_header import image_size
 
-DEPTH = 4  # Levels of folders: CAS(ME)^3 has part_A/data/part_A_split/part_A.
-HEADER_BYTES = 1 << 20  # Bytes of a file in which its width and height are looked for.
+DEPTH = 4  # Folders below the database's: CAS(ME)^3's part_A/data/part_A_split/part_A.
+HEADER_BYTES = 1 << 20  # Of a file, in which its size is looked for.
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 CROP = "reg_"  # How names of cropped frames begin in CASME and CASME II.
 WINDOW_SECONDS = 0.05  # Half-width of the window about the annotated apex.

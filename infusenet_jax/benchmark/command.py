@@ -182,5 +182,5 @@ def sweep(config: ConfigDict, repeats: int) -> list[dict[str, Any]]:
 
 
 def start() -> None:
-  """Runs `main` as a command, with its flags."""
+  """The command with its flags."""
   exit_with_one_line(lambda: app.run(main, flags_parser=parse_flags))

@@ -28,20 +28,15 @@ DIFFERENCE = ("difference", "difference_low", "difference_high")
 class Row:
   """The scores of one variant, and its differences from the reference.
 
-  tables: of its predictions.
-  differences: how much more it scores than the reference, as `scores.compare` returns
-    it, but in percent: {table: {F1 kind: (difference, low, high)}}. None for the
-    reference itself, and in a study without one.
+  differences: (difference, low, high) by table and F1 kind, as of `scores.compare`, in
+    percent; None of the reference itself, or where there is none.
   """
 
   tables: Tables
   differences: dict[str, dict[str, tuple[float, ...]]] | None
 
   def values(self, table: str, kind: str) -> dict[str, float]:
-    """Returns a table's average and, if known, its difference, in percent, by name.
-
-    The names are those in `SCORE` and `DIFFERENCE`.
-    """
+    """The average of a table: `SCORE` in percent and, where known, `DIFFERENCE`."""
     scores = getattr(self.tables, table)[kind]
     values = {name: 100 * float(getattr(scores, name)[-1]) for name in SCORE}
     if self.differences:
@@ -84,12 +79,12 @@ def write_study(
   """Writes `study`.md, .csv and .json into `workdir` and returns the tables as text.
 
   Args:
-    workdir: folder of the study.
-    study: its name; the files are called after it.
-    rows: {variant: its scores} of all variants that are finished, at least one.
-    about: the study's title, config and versions.
-    tables: of each table (title, ((name of the row, variant), ...)). A row is left out
-      if its variant is not in `rows`, and a table if it has no row.
+    workdir: of the study.
+    study: its name, which names the files.
+    rows: by variant, of those that are finished: at least one.
+    about: the study.
+    tables: (title, ((row's name, variant), ...)) of each; a row whose variant is
+      unfinished is left out, and so is a table without rows.
     reference: the variant that the others were compared with, or "".
 
   Raises:
@@ -171,7 +166,7 @@ def _cells(rows: Mapping[str, Row], table: str) -> list[list[str]]:
 def _csv_lines(
   shown: Mapping[str, Mapping[str, str]], rows: Mapping[str, Row]
 ) -> list[list[str]]:
-  """Makes the CSV's heading and a line for each row of a table, average and F1 kind."""
+  """The heading, then one line per table's row, average and F1 kind."""
   columns = (*SCORE, *DIFFERENCE)
   lines = [["table", "row", "variant", "average", "f1", *columns, "seeds"]]
   for name, of in shown.items():

@@ -35,13 +35,11 @@ class Tables:
   seeds: of the runs, ascending.
   cross_database: whether each clip was predicted in the fold that leaves out its
     database, as CD6ME wants.
-  au: {kind: Scores (13,)}: each AU over the clips of all folds together, then the
-    average of the 12.
-  database: {kind: Scores (D + 1,)}: for each database the mean over the AUs, then the
-    average of the D.
-  fold: {kind: (D, 13)}: of each database its AUs, then their average; means over runs.
-  always: {"au" or "database": {kind: (13,) or (D + 1,)}}: the scores of a model that
-    always says "positive".
+  au: Scores (13,): 12 AUs over the clips of all folds together, then their average.
+  database: Scores (D + 1,): each database's mean over the AUs, then their average.
+  fold: (D, 13): each database's AUs, then their average; the mean over runs.
+  always: by table, "au" (13,) or "database" (D + 1,): what a model scores that always
+    says "positive".
   """
 
   databases: tuple[str, ...]
@@ -71,15 +69,15 @@ def cd6me_tables(
   """Computes the AU table, the database table and the per-fold table.
 
   Every table is computed per run (seed) and then averaged over the runs. For the 95 %
-  intervals each database's clips are drawn again with replacement, with the same draw
-  for all runs. A rare AU is absent from many draws, which lowers its F1 in them; the
-  percentiles are therefore shifted by the estimate minus the mean over the draws.
+  intervals each database's clips are drawn again with replacement, the same draw for
+  all runs. A rare AU is absent from many draws, which lowers its F1 and so the whole
+  distribution; its percentiles are therefore moved by estimate - mean over the draws.
 
   A database's row is computed over all of its clips, whichever folds they were
   predicted in, so leave-one-subject-out predictions are scored by the same code.
 
   Args:
-    predictions: of one model, in any number of runs on the same clips.
+    predictions: of one model: any number of runs, the same clips in each.
     resamples: how often the clips are drawn again.
     seed: of those draws.
 
@@ -123,8 +121,8 @@ def compare(
 ) -> dict[str, dict[str, tuple[float, float, float]]]:
   """Computes how much more `first` scores than `second`, paired by clip.
 
-  For the interval both models are scored on the same draws of clips, so that clips
-  which are hard for both do not widen it. The arguments are those of `cd6me_tables`.
+  Both models' averages are computed on the same draws of clips, so what is hard for
+  both cancels. The arguments are those of `cd6me_tables`.
 
   Returns:
     {"au" or "database": {"binary" or "macro": (difference, low, high)}} of the
@@ -168,11 +166,7 @@ def _databases(run: Predictions) -> tuple[str, ...]:
 def _counts(
   runs: list[Predictions], databases: tuple[str, ...], resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Counts true and false positives and negatives in the clips and in draws of them.
-
-  Returns:
-    (runs, D, 12, 4) of the clips and (runs, resamples, D, 12, 4) of the draws.
-  """
+  """Counts (runs, D, 12, 4) of the clips and (runs, resamples, D, 12, 4) of draws."""
   rng = np.random.default_rng(seed)
   counts, drawn = [], []
   for key in databases:

@@ -27,16 +27,14 @@ _log = logging.getLogger(__name__)
 class Checkpoints:
   """The checkpoints of one fold and seed, the newest `keep` of them.
 
-  Saving is asynchronous and atomic: if the process is killed while it saves, the
-  previous checkpoint stays intact. Each checkpoint holds a checksum of its state.
-  Orbax's files have none, so that without it a bit that has changed on disk would be
-  restored unnoticed.
+  Saving is asynchronous and atomic: a killed process leaves the one before intact.
+  Each holds a checksum of the state, which Orbax's files do not: a single bit that has
+  changed on disk would be restored without a word.
 
   Args:
-    folder: where the checkpoints are kept; nothing else may be kept there.
-    keep: how many checkpoints are kept.
-    whose: what the state belongs to, such as a fold and a seed; kept in every
-      checkpoint and compared when it is restored.
+    folder: theirs alone.
+    keep: how many.
+    whose: what the state belongs to, such as a fold and a seed; kept beside it.
   """
 
   def __init__(
@@ -55,10 +53,7 @@ class Checkpoints:
   def restore(self, like: State) -> State | None:
     """Restores the newest checkpoint that can be read; returns None if there is none.
 
-    Damaged checkpoints are renamed to damaged-STEP, once an older one has been read.
-
-    Args:
-      like: a state with the shapes, types and device placement of the one wanted.
+    Damaged ones are set aside, once an older one has been read.
 
     Raises:
       UserError: there are checkpoints, but none can be read, or they belong to

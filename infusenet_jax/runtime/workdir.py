@@ -145,12 +145,12 @@ def versions() -> dict[str, str]:
 
 
 def fold_folder(workdir: Path, seed: int, fold: str) -> Path:
-  """The folder for the checkpoints, losses and predictions of one fold and seed."""
+  """Where one fold of one seed keeps its checkpoints, losses and predictions."""
   return workdir / FOLDS / f"seed{seed}-{fold.replace('/', '-')}"
 
 
 def fold_files(workdir: Path, name: str, seed: int | None = None) -> list[Path]:
-  """Lists the files called `name` in the folders of all folds, or of one seed's."""
+  """The files of that name in the folders of all folds, or of one seed's, sorted."""
   return sorted((workdir / FOLDS).glob(f"seed{'*' if seed is None else seed}-*/{name}"))
 
 

@@ -151,7 +151,7 @@ def variant_config(config: ConfigDict, name: str) -> ConfigDict:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """Silences the log of a variant's run, in which a study's own lines would be lost."""
+  """A run logs its stages, which a study of dozens would bury."""
   log = logging.getLogger("infusenet_jax")
   before = log.level
   log.setLevel(logging.WARNING)

@@ -79,7 +79,7 @@ def check_config(config: ConfigDict) -> None:
 
 
 def train(config: ConfigDict, folder: Path) -> Results:
-  """Trains the folds that are not finished, then writes the tables of all."""
+  """The folds that are not finished, then the tables of all."""
   records = load_records(config)
   keep_config(folder, config, records.identity)
   clips, (seed,) = records.clips, config.seeds

@@ -72,7 +72,7 @@ class Experiment:
     return initial_state(self.config, self.network, seed)
 
   def predict(self, state: TrainState, fold: Fold) -> np.ndarray:
-    """Computes the deciding logits (N, 12) of the fold's N test clips; see `decide`."""
+    """Logits (N, 12) of the fold's N test clips, from the heads that decide."""
     rotations = self.network.rotate(state.weights)
     batch_size = even_batch(self.config.train.batch_size, self.network.mesh)
     batches = sequential_batches(np.flatnonzero(fold.test), batch_size)

@@ -25,7 +25,7 @@ from infusenet_jax.training.engine.schedule import Schedule
 from infusenet_jax.training.engine.steps import TrainState
 
 LOSSES = "losses.csv"
-REDRAW_SECONDS = 1.0  # At least so much time passes until the bar's loss is updated.
+REDRAW_SECONDS = 1.0  # The loss beside the bar is fetched no more often.
 
 
 @dataclass

@@ -79,7 +79,7 @@ def build_network(
     head_names=model.head_names,
     optimizer=optimizer,
     mesh=mesh,
-    # Compiled, since drawing hundreds of small arrays one by one takes far longer.
+    # Compiled, since hundreds of small draws one by one take far longer.
     draw=jax.jit(
       lambda key: steps.split_model(
         _create_model(config, nnx.Rngs(key)), train_magnifier
