@@ -108,7 +108,7 @@ class Batches(NamedTuple):
 
 
 def steps_per_dispatch(mesh: Mesh) -> int:
-  """Returns how many updates a dispatch to the devices of `mesh` should hold."""
+  """How many updates the devices of `mesh` are sent at once."""
   on_cpu = mesh.devices.flat[0].platform == "cpu"
   return STEPS_ON_CPU if on_cpu else STEPS_ON_ACCELERATORS
 
