@@ -28,7 +28,7 @@ from infusenet_jax.clips.schema import FRAMES, VERSION
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
-RECIPE = 4  # Counts changes to what the same source puts into a record.
+RECIPE = 4  # Raised whenever the same source would give other records.
 # Fields of an outcome that the records' metadata keep.
 KEPT = (
   *("clips", "subjects", "centred", "problems", "notes", "fixes", "counts", "lacking"),

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
   config = read_config(("cd6me",))
   start_log()
   keep_freed_memory()
-  if _PEER.value:  # Or JAX takes most of a GPU's memory before PyTorch starts.
+  if _PEER.value:  # Otherwise JAX takes most of a GPU's memory before PyTorch starts.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   results = run(
     config,

@@ -151,7 +151,7 @@ def compile_step(step: Callable, arguments: tuple) -> tuple[Any, float]:
   start = time.perf_counter()
   compiled = step.lower(*arguments).compile()
   seconds = time.perf_counter() - start
-  # The arguments are in memory already.
+  # Only scratch space and results are new; the arguments are in memory already.
   analysis = compiled.memory_analysis()
   needed = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
   needed -= analysis.alias_size_in_bytes

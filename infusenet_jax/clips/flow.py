@@ -126,8 +126,8 @@ def _evidence(first, warped, inside, trust):
     difference, summed over the node's pixels; the noise of the pair, as the variance
     of the difference of two raw pixels; and the trust for the next warp.
   """
-  # The noise of the mean is independent of that of the difference, so that averaging
-  # the frames first keeps it from pulling the motion towards zero.
+  # Gradients are taken from the mean of both frames: its noise is independent of that
+  # of their difference, so that it does not pull the motion towards zero.
   grey = blur((first + warped) / 2, PREFILTER)
   signals = jnp.stack([*derivatives(grey), first - warped])
   # Regress each signal on the grey value in a window: the slope is the gain, the
@@ -192,7 +192,7 @@ def _solve(tensor, pull, ridge, bases, bumps):
   def iterate(_, state):
     bumps, residual, direction, power = state
     image = gradient(direction)
-    # A pair without texture or change starts at its solution: nothing to divide.
+    # A pair without texture or change starts at its solution, where both are 0.
     length = power / jnp.maximum(dot(direction, image), 1e-20)
     bumps, residual = add(bumps, length, direction), add(residual, -length, image)
     better = precondition(residual)

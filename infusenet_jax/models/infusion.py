@@ -178,7 +178,8 @@ def cayley(a: jax.Array) -> jax.Array:
 
   u = lax.platform_dependent(*start, cpu=turns_until_near, default=every_turn)
   q = _product(u, u)
-  # Summed in four parts: beside an entry near 1 a long sum loses what the others add.
+  # Q^T Q is summed in four parts: in one long sum, terms much smaller than an entry
+  # near 1 would be rounded away.
   parts = jnp.split(q, math.gcd(a.shape[-1], 4), axis=-2)
   return q + _product(q, (eye - sum(_product(part.mT, part) for part in parts)) / 2)
 

@@ -15,11 +15,13 @@ from infusenet_jax.runtime.errors import UserError
 
 # Seconds without a sign of life after which a process counts as dead.
 _HEARTBEAT = 30
-# From malloc.h: M_ARENA_MAX, M_MMAP_MAX and M_TRIM_THRESHOLD, in bytes.
+# Options of mallopt, numbered as in malloc.h, and their values: one arena
+# (M_ARENA_MAX), no mmap (M_MMAP_MAX), and no trimming below 2 GiB (M_TRIM_THRESHOLD).
 _MALLOC = {-8: 1, -4: 0, -1: 2**31 - 1}
-# How jaxlib 0.10 says, after a status, that a process at the other end is gone: gloo
-# between CPUs (what its own checks find reads "[enforce fail at" instead), NCCL between
-# GPUs (of its errors ncclRemoteError alone), and the service that process 0 runs.
+# Messages of jaxlib 0.10 that mean that another process has ended. They come from gloo,
+# between CPUs (whose errors of other causes read "[enforce fail at"), from NCCL,
+# between GPUs (of whose errors only ncclRemoteError means this), and from the
+# coordination service, which process 0 runs.
 _LOST = re.compile(
   "|".join(
     (
@@ -153,7 +155,7 @@ def device_mesh(batch_size: int, fold: int = 1, data: int = -1) -> Mesh:
       f"config.train.batch_size is {batch_size}, which {data} devices cannot share "
       f"evenly; the nearest that they can is {nearest}"
     )
-  # Auto axes: batch indexing inside the compiled step needs no sharding rules.
+  # With Auto axes, indexing a batch inside the compiled step needs no sharding rules.
   return jax.make_mesh((fold, data), ("fold", "data"), axis_types=(AxisType.Auto,) * 2)
 
 

@@ -97,7 +97,7 @@ def _data_prep(folder: Path, command: str, *arguments: str) -> None:
       raise
   if status == -2 or status == 130:
     raise KeyboardInterrupt
-  if status not in (0, 1):  # 1: built, with problems that it has listed.
+  if status not in (0, 1):  # Status 1: done, with problems that are listed above.
     raise UserError(
       f"simulated databases could not be made in {folder}: `python -m data_prep "
       f"{command}` ended with status {status} and the message above; config.simulated "

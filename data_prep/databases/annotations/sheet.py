@@ -24,7 +24,8 @@ HEADER_SEARCH = 30  # Rows at the top of a sheet that are searched for column na
 MOST_BYTES = 64_000_000  # Bytes of all parts of a workbook, unpacked.
 MOST_ROWS = 20_000
 MOST_COLUMNS = 200
-MACRO = re.compile(r"(?i)(?<![a-z])(mae|macro)")  # In names of macro parts.
+# Found in names of what belongs to macro-expressions, not to micro-expressions.
+MACRO = re.compile(r"(?i)(?<![a-z])(mae|macro)")
 
 # An .xlsx cell holds at most 32,767 characters; Python refuses numbers of more than
 # 4,300 digits unless told otherwise, and one such cell would cost the whole workbook.
@@ -60,7 +61,7 @@ def read_sheet(workbook: Path, layout: Layout) -> Sheet:
     sheets = _read_all(workbook)
   except UserError:
     raise
-  except Exception as error:  # zipfile, zlib, XML and openpyxl each have their own.
+  except Exception as error:  # zipfile, zlib, XML, openpyxl: each has its own errors.
     raise _unreadable(workbook, error) from error
   notes = [
     f"{workbook.name}: sheet {shown(title)} is not taken: macro-expressions"

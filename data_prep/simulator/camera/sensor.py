@@ -21,8 +21,8 @@ class Camera:
   scale: float
   colour: bool
   eyes: float  # Mean distance between the pupils in the written frames, pixels.
-  gamma: float  # Tone curve: out = x^(1 / gamma), then an S of this strength.
-  contrast: float
+  gamma: float  # First part of the tone curve: out = x^(1 / gamma).
+  contrast: float  # Strength of its second part, an S-shaped curve.
   shot_noise: float  # Noise variance = shot_noise * light + read_noise^2.
   read_noise: float
   quality: int  # JPEG quality.

@@ -28,8 +28,8 @@ class Identity:
   chin: float  # Chin below the eyes.
   jaw: float  # Exponent of the lower outline: 2 an ellipse, more is squarer.
   taper: float  # How much narrower the jaw is than the cheekbones.
-  eye_width: float  # Half widths of the opening.
-  eye_height: float
+  eye_width: float  # Half the width of the eye's opening.
+  eye_height: float  # How far the upper lid is above the middle of the opening.
   eye_tilt: float  # Rise of the outer corner per unit of width.
   lid_crease: float  # Height of the crease above the lid; 0: none.
   iris_radius: float

@@ -77,7 +77,7 @@ def fastest_layout(clips: Mapping[str, np.ndarray], batch_size: int, **how) -> T
   seconds, numbers = {}, np.arange(batch_size)
   for channels_last in (False, True):
     trainer = Trainer(clips, batch_size, channels_last=channels_last, **how)
-    for _ in range(2):  # The first step warms up.
+    for _ in range(2):  # The first step is a warm-up.
       start = time.perf_counter()
       float(trainer.step(numbers))
       seconds[channels_last] = time.perf_counter() - start

@@ -125,7 +125,7 @@ def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
 
 
 def _zeros(like: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:
-  if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):  # A baseline's dropout.
+  if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):  # The key of a net's dropout.
     return jax.random.key(0)
   return np.zeros(like.shape, like.dtype)
 

@@ -44,7 +44,7 @@ def mirror_faces(key: jax.Array, batch: dict[str, jax.Array]) -> dict[str, jax.A
       u = other[..., 0]
       varies = u.max((1, 2), keepdims=True) > u.min((1, 2), keepdims=True)
       u = jnp.where(varies, 1 - u, u)
-      # Not `.at[].set`, which is a scatter.
+      # `.at[].set` would compile to a scatter, which accelerators run serially.
       other = jnp.concatenate([u[..., None], other[..., 1:]], axis=-1)
     return jnp.where(chosen, other, x)
 
