@@ -65,7 +65,7 @@ class Identity:
 
 
 def linear(srgb: np.ndarray) -> np.ndarray:
-  """sRGB on 0-255 to linear light in [0, 1]."""
+  """Converts sRGB in [0, 255] to linear light in [0, 1]."""
   x = np.asarray(srgb, np.float32) / 255
   return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
