@@ -31,6 +31,17 @@ def test_what_the_tutorial_shows_is_labelled_simulated():
   assert (DOCS / "tutorial.ipynb").stat().st_size < 100_000
 
 
+@pytest.mark.parametrize("page", ["docs/extending.md", "CONTRIBUTING.md"])
+def test_files_that_a_page_names_are_there(page):
+  text = (DOCS.parent / page).read_text(encoding="utf-8")
+  names = re.findall(r"`([\w./]+/[\w./]*|[\w./]+\.(?:py|toml|cfg|md))`", text)
+  assert len(names) > 5
+  # Within a table's row or a sentence, a path may be short for one in the package.
+  roots = [DOCS.parent, *(DOCS.parent / "infusenet_jax" / r for r in ("", "training"))]
+  for name in set(names) - {"utils.py", "UserError"}:
+    assert any((root / name).exists() for root in roots), name
+
+
 @pytest.mark.slow
 def test_the_tutorial_runs(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
