@@ -257,6 +257,6 @@ def _clips(text: str) -> int:
 
 
 if __name__ == "__main__":
-  # A batch system that ends the job finds the same way out as Ctrl-C.
+  # SIGTERM, by which batch systems end a job, is handled as Ctrl-C is.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
   exit_with_one_line(main)

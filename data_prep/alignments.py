@@ -1,4 +1,4 @@
-"""How each clip was aligned: a table beside its records, and what deserves a look."""
+"""Tables how each clip was aligned, and names the clips that should be looked at."""
 
 import csv
 from pathlib import Path
@@ -18,17 +18,17 @@ HEADER = (
   *("angle", "eye_distance", "confidence", "look"),
 )
 
-# A clip deserves a look where its head is turned further, its eyes are closer together
-# or its face is less certain than this. The crop has the eyes 78 of 224 pixels apart:
-# below 39 it shows every pixel of the frame more than twice as large.
+# A clip should be looked at if its head is turned further, its eyes are closer together
+# or its face is less certain than this. In a crop of 224 pixels the eyes are 78 pixels
+# apart: from eyes less than 39 pixels apart it would be enlarged more than twofold.
 MOST_TURNED = 25  # Degrees.
 LEAST_EYES = 39  # Pixels of the frame.
 LEAST_CERTAIN = 0.9
-MOST_LINES = 10  # Of clips that deserve a look, per database; the table marks all.
+MOST_LINES = 10  # Listed per database, of the clips to be looked at.
 
 
 def what_to_look_at(alignment: Alignment) -> str:
-  """Why somebody should look at the clip's crops, or ""."""
+  """Says why someone should look at the clip's crops; "" if there is no reason."""
   face = alignment.face
   if not alignment.aligned:
     return "no face found, centre crop"
@@ -48,16 +48,16 @@ class AlignmentTable:
   """Collects the alignments of one database, in the order of its records.
 
   Args:
-    faces_sought: whether faces were looked for; else no clip deserves a look.
+    faces_sought: whether faces were looked for; if not, no clip is marked.
   """
 
   def __init__(self, faces_sought: bool = True):
     self._faces_sought = faces_sought
     self._rows: list[list[str]] = []
-    self.lines: list[str] = []  # Of the clips that deserve a look, file and reason.
+    self.lines: list[str] = []  # File and reason, for each clip to be looked at.
 
   def add(self, clip: Clip, onset: Path, alignment: Alignment) -> None:
-    """Adds a clip; `onset` is the frame that it was aligned by."""
+    """Adds a clip; `onset` is the file of the frame by which it was aligned."""
     face = alignment.face
     reason = what_to_look_at(alignment) if self._faces_sought else ""
     numbers = [""] * (len(HEADER) - 4)
@@ -72,7 +72,7 @@ class AlignmentTable:
       self.lines.append(f"{place}: {onset}: {reason}")
 
   def notes(self) -> list[str]:
-    """Lines on the clips that deserve a look, MOST_LINES and how many more."""
+    """Lists lines on clips to be looked at: MOST_LINES of them, and how many more."""
     more = len(self.lines) - MOST_LINES
     rest = [f"... and {more} more clips that {ALIGNMENTS} says to look at"]
     return self.lines[:MOST_LINES] + (rest if more > 0 else [])
@@ -84,12 +84,18 @@ class AlignmentTable:
 
 
 def read_landmarks(folder: Path, size: int) -> dict[tuple[str, str], np.ndarray]:
-  """Landmarks (5, 2) in the crops by (subject, clip); clips without a face are absent.
+  """Reads the landmarks (5, 2) of each clip, in pixels of its crop.
 
-  Empty without a table, as beside records of former versions.
+  Args:
+    folder: of one database's records.
+    size: of the crops, pixels.
+
+  Returns:
+    {(subject, clip): landmarks} of the clips with a face; {} without a table, which
+    records of former versions lack.
 
   Raises:
-    UserError: the table is not one that `build` wrote.
+    UserError: the table is not as `build` writes it.
   """
   path, found = folder / ALIGNMENTS, {}
   if not path.is_file():

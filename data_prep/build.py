@@ -1,4 +1,4 @@
-"""Building records: key frames -> one alignment -> crops -> flow -> TFDS records."""
+"""Builds records: key frames -> one alignment per clip -> crops -> flow -> records."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ from infusenet_jax.clips.schema import FRAMES, VERSION
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
-RECIPE = 4  # Counts changes to what the same source puts into a record.
+RECIPE = 4  # Raised whenever the same source would give other records.
 # Fields of an outcome that the records' metadata keep.
 KEPT = (
   *("clips", "subjects", "centred", "problems", "notes", "fixes", "counts", "lacking"),
@@ -45,7 +45,8 @@ class Options:
   faces: "find" them and align by the eyes, or "none": take the frames' central squares.
   face_model: YuNet .onnx file to use in place of MTCNN.
   flow, strain: how they are measured; see `make_measure`.
-  flow_arrays: folder of licensees' arrays, whose flow is taken instead.
+  flow_arrays: folder of the CD6ME benchmark's flow arrays, to use in place of
+    measuring.
   """
 
   size: int = 224
@@ -57,7 +58,7 @@ class Options:
   flow_arrays: Path | None = None
 
   def identity(self) -> dict:
-    """What the records depend on, as their metadata hold it."""
+    """Returns the options that the records depend on, as in their metadata."""
     model = self.face_model if self.faces == "find" else None
     return {
       "recipe": RECIPE,
@@ -70,7 +71,7 @@ class Options:
     }
 
   def detector(self) -> FaceDetector | None:
-    """A new detector, for one thread; None where faces are not looked for.
+    """Makes a detector for one thread; None if faces are not to be looked for.
 
     Raises:
       UserError: the model file is missing or is not a YuNet model.
@@ -86,13 +87,13 @@ def build(
 ) -> list[Outcome]:
   """Builds the records of every database that was opened.
 
-  Each database is written beside its place and renamed when it is whole. One that is
-  already there, from the same source and options, is left as it is.
+  Each database is written to a folder of another name, which is renamed when it is
+  complete. Records that are already there, from the same source and options, are kept.
 
   Args:
-    sources: databases, or why there are none.
-    out: gets OUT/<key>/1.0.0.
-    options: how.
+    sources: databases, or why they could not be opened.
+    out: folder for the records, OUT/<key>/1.0.0.
+    options: how the records are made.
 
   Returns:
     One outcome per source, with a failure where it could not be built.
@@ -134,11 +135,11 @@ def build(
 
 
 def _all_finished(out: Path, databases: list[tuple[Database, dict]]) -> bool:
-  """Whether nothing is to be written, so that another run there need not be over."""
+  """Whether nothing is to be written; then another run may be writing there."""
   try:
     return all(find_finished(_folder(out, d), identity) for d, identity in databases)
   except UserError:
-    return False  # It is said for its database.
+    return False  # Building its database raises the error again.
 
 
 def _folder(out: Path, database: Database) -> Path:
@@ -234,7 +235,7 @@ def _write_clips(
 def _write_flow_alone(
   database: Database, to: RecordWriter, array: FlowArray, size: int, bar: tqdm
 ) -> list[Clip]:
-  """Writes records of all annotated clips with black frames; there are no others."""
+  """Writes records of all annotated clips, with flow from an array and black frames."""
   black = cv2.imencode(".png", np.zeros((size, size, 3), np.uint8))[1].tobytes()
   for clip in database.listed:
     keys = {"onset_frame": clip.onset, "apex_frame": clip.apex}
@@ -252,7 +253,10 @@ def _write_flow_alone(
 def _crops(
   database: Database, options: Options, outcome: Outcome, bar: tqdm
 ) -> Iterator[Crops]:
-  """The clips that can be read, in the sheet's order; the others become problems."""
+  """Yields the crops of the clips that can be read, in the sheet's order.
+
+  A clip that cannot be read is added to the outcome's problems.
+  """
   ahead = 3 * FLOW_BATCH
   stream = stream_crops(database.clips, options.size, options.detector, ahead)
   for keys, crops in stream:
@@ -295,7 +299,7 @@ def _example(crops: Crops, flow: np.ndarray) -> dict:
 
 
 def _annotated(clip: Clip, flow: np.ndarray) -> dict:
-  """What a record holds of a clip whether or not its frames are there."""
+  """Makes the fields of a record that do not come from its frames."""
   return {
     "flow": flow,
     "labels": np.array(clip.labels, np.uint8),
@@ -309,7 +313,7 @@ def _annotated(clip: Clip, flow: np.ndarray) -> dict:
 
 
 def _fingerprint(database: Database) -> str:
-  """Changes with the annotations and with the names or sizes of the frames used."""
+  """Hashes a database's annotations, and the names and sizes of the frames used."""
   lines = []
   if not database.clips:
     lines = [repr(clip) for clip in database.listed]
@@ -323,4 +327,4 @@ def _bytes(path: Path) -> int:
   try:
     return path.stat().st_size
   except OSError:
-    return -1  # Reading it will say what is wrong.
+    return -1  # Reading the file will raise the error that says what is wrong.

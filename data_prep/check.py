@@ -1,4 +1,4 @@
-"""`python -m data_prep check`: what can be built of the databases, before building."""
+"""`python -m data_prep check`: says what can be built of the databases."""
 
 import concurrent.futures
 import os
@@ -20,14 +20,14 @@ HEADER = [
 
 
 def check(opened: Sources) -> int:
-  """Prints what was taken, one line per problem and a table with a row per database.
+  """Prints what was found, a line per problem and a table with a row per database.
 
-  Every file that build would read is decoded. Counts stand beside the published ones
-  where the databases are licensed.
+  Every file that `build` would read is decoded. Counts of licensed databases are
+  compared with the published ones.
 
   Returns:
-    0 where all can be built, 1 where clips would be left out or the counts are not the
-    published ones, 2 where a database cannot be built.
+    The exit status: 0 if everything can be built; 1 if clips would be left out or a
+    count is not the published one; 2 if a database cannot be built.
   """
   status, rows = 0, []
   print_lines(opened.notes)
@@ -46,7 +46,7 @@ def check(opened: Sources) -> int:
 
 
 def _check_database(database: Database) -> tuple[list[object], bool]:
-  """A database's row of the table, and whether nothing is wrong with it."""
+  """Makes a database's row of the table; says whether nothing is wrong with it."""
   print("\n".join(describe(database)))
   unreadable, lost = _decode(database)
   built = [k.clip for k in database.clips if k.clip.place not in lost]
@@ -74,7 +74,7 @@ def _check_database(database: Database) -> tuple[list[object], bool]:
 
 
 def _decode(database: Database) -> tuple[list[str], list[str]]:
-  """A line for each file of the key frames that is not readable, and the lost clips."""
+  """Decodes all key frames; returns a line per unreadable file, and the clips lost."""
 
   local = threading.local()
 

@@ -1,14 +1,15 @@
-"""The CD6ME benchmark's own flow, which its licensees have as one array a database.
+"""Reads the CD6ME benchmark's own flow, of which licensees have an array per database.
 
-`casme2_uv_frames_secrets_of_OF.npy` and so on: (N, 3, h, w) real numbers, u, v and
-strain by "classic+nl-fast" (Sun, Roth, Black; MATLAB), each scaled to [0, 1] per clip.
-A row has no name: rows are the annotated clips in their order, after the fixes. All
-hangs on that order, and whatever can be checked of it is:
+The files are `casme2_uv_frames_secrets_of_OF.npy` and so on: (N, 3, h, w) real numbers,
+u, v and strain by "classic+nl-fast" (Sun, Roth, Black; MATLAB), each scaled to [0, 1]
+per clip. Rows have no names: they are the annotated clips in their order, after the
+fixes. Since a wrong order would give clips the flow of others, it is checked as far as
+possible:
 
-* there are as many rows as clips;
-* clips whose apex is their onset, and no others, are constant;
-* where frames are at hand, 20 rows look more like the flow of their own clip than like
-  that of the other 19.
+* there must be as many rows as clips;
+* clips whose apex is their onset must be constant, and no others may be;
+* if there are frames, most of 20 rows must look more like the flow that is measured in
+  their own clip than like that of the other 19.
 """
 
 from collections.abc import Sequence
@@ -30,20 +31,20 @@ NAMES = {
   "mmew": "mmew",
   "casme3a": "casme3",
 }
-COMPARED = 20  # rows, with the flow of frames
-LEAST_COMPARED = 4  # Fewer tell nothing of an order.
-SIDE = 32  # pixels at which they are compared
-ROUNDING = 1e-4  # of the ends of [0, 1]
+COMPARED = 20  # rows that are compared with flow measured in frames
+LEAST_COMPARED = 4  # Fewer rows tell nothing about their order.
+SIDE = 32  # pixels, of the flow that is compared
+ROUNDING = 1e-4  # by which a channel may miss 0 or 1
 
 
 @dataclass(frozen=True)
 class FlowArray:
-  """One database's rows, after all checks that need no frames.
+  """The flow of one database's clips; the checks that need no frames are made.
 
   path: of the file.
-  array: (N, 3, h, w), not read into memory as a whole.
-  rows: {clip's place: its row}.
-  order: what was checked of the order, as a line for people.
+  array: (N, 3, h, w), mapped from disk.
+  rows: {subject and clip: number of its row}.
+  order: a line for the user on how far the order of the rows was checked.
   """
 
   path: Path
@@ -52,23 +53,27 @@ class FlowArray:
   order: str
 
   def flow(self, clip: Clip, size: int) -> np.ndarray:
-    """u, v and strain of a clip, (size, size, 3) float16 in [0, 1]."""
+    """Returns u, v and strain of a clip, (size, size, 3) float16 in [0, 1]."""
     return _image(self.array[self.rows[clip.place]], size).astype(np.float16)
 
   def compared(self, clips: Sequence[Clip]) -> list[Clip]:
-    """The clips whose measured flow `check_order` should be given, spread evenly."""
+    """Chooses up to `COMPARED` moving clips, evenly spread, for `check_order`."""
     moving = [clip for clip in clips if clip.apex != clip.onset]
     chosen = np.linspace(0, len(moving) - 1, min(COMPARED, len(moving)))
     return [moving[i] for i in chosen.round().astype(int)]
 
   def check_order(self, measured: Sequence[tuple[Clip, np.ndarray]]) -> str:
-    """Compares rows with flow that was measured here, (size, size, 3) per clip.
+    """Compares rows with the flow that was measured in the frames of their clips.
+
+    Args:
+      measured: (clip, its flow (size, size, 3)) of the clips that `compared` chose.
 
     Returns:
       A line that says what was found.
 
     Raises:
-      UserError: most rows look more like another clip than like their own.
+      UserError: half of the rows or more look more like another clip than like their
+        own.
     """
     if len(measured) < LEAST_COMPARED:
       return (
@@ -94,12 +99,13 @@ def open_flow_array(folder: Path, key: str, clips: Sequence[Clip]) -> FlowArray:
   """Finds a database's file below `folder` and checks it against the annotated clips.
 
   Args:
-    folder: what --flow-arrays names.
+    folder: the folder that --flow-arrays names.
     key: of the database.
-    clips: all that are annotated, in their order.
+    clips: all annotated clips, in their order.
 
   Raises:
-    UserError: no file or several, or one that cannot be theirs.
+    UserError: there is no file or there are several, or it cannot belong to these
+      clips.
   """
   path = _find(folder, key)
   array = _open(path)
@@ -172,7 +178,10 @@ def _check_range(place: str, row: np.ndarray) -> None:
 
 
 def _image(row: np.ndarray, size: int) -> np.ndarray:
-  """(3, h, w) -> (size, size, 3), squashed to a square; a constant channel is 0."""
+  """Resizes a row (3, h, w) to (size, size, 3); constant channels become 0.
+
+  Height and width may be scaled differently.
+  """
   image = np.moveaxis(np.nan_to_num(np.asarray(row, np.float32)), 0, -1)
   image = np.where(np.ptp(image, (0, 1)) > 0, image, 0)
   shrinks = size < max(image.shape[:2])
@@ -181,7 +190,7 @@ def _image(row: np.ndarray, size: int) -> np.ndarray:
 
 
 def _standard(flows: Sequence[np.ndarray]) -> np.ndarray:
-  """(n, pixels) of u and v, each row of mean 0 and length 1."""
+  """Standardises u and v of n flows: (n, values), of mean 0 and length 1."""
   rows = np.stack([np.asarray(flow, np.float64)[..., :2] for flow in flows])
   rows -= rows.mean((1, 2), keepdims=True)
   rows /= np.maximum(rows.std((1, 2), keepdims=True), 1e-12)

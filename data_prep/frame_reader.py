@@ -1,4 +1,4 @@
-"""Reading a clip's key frames, from files of their own or from a video."""
+"""Reads a clip's key frames, from image files or from a video."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from infusenet_jax.clips.video import Video
 class FrameReader:
   """Reads the key frames of one clip after the other. Not thread-safe.
 
-  Clips of one video that come in the order of their frames are decoded in one pass.
+  A video is decoded in a single pass if its clips come in the order of their frames.
   """
 
   def __init__(self):
@@ -19,10 +19,10 @@ class FrameReader:
     self._frames: dict[int, np.ndarray] = {}
 
   def read(self, keys: KeyFrames, number: int) -> np.ndarray:
-    """A key frame, (H, W, 3) uint8, blue-green-red.
+    """Reads key frame `number` of a clip, (H, W, 3) uint8, blue-green-red.
 
     Raises:
-      ValueError: it cannot be read, in one line that names the file.
+      ValueError: it cannot be read; the message is one line that names the file.
     """
     path = keys.files[number]
     if not keys.video:

@@ -1,4 +1,4 @@
-"""`python -m data_prep inspect`: a contact sheet of prepared records."""
+"""`python -m data_prep inspect`: draws a contact sheet of prepared records."""
 
 import json
 from pathlib import Path
@@ -21,11 +21,11 @@ MARK = (80, 255, 80)  # Landmarks, blue-green-red.
 def inspect(data: Path, out: Path, clips: int = 4) -> int:
   """Writes a PNG with `clips` rows of every database in `data`.
 
-  A row shows the onset with the landmarks that it was aligned by, apex, window apex,
-  flow (hue: direction, saturation: length, full at the clip's longest), strain, text.
+  A row shows the onset with the landmarks by which it was aligned, the apex, the window
+  apex, the flow (hue is direction, saturation is length), the strain, and text.
 
   Raises:
-    UserError: no records there, or the picture cannot be written.
+    UserError: there are no records, or the picture cannot be written.
   """
   import tensorflow_datasets as tfds  # Slow to import; the checks above come first.
 

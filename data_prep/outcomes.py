@@ -1,4 +1,4 @@
-"""What became of each database, as lines, a table and an exit status."""
+"""Reports what became of each database: lines, a table and an exit status."""
 
 import dataclasses
 
@@ -8,31 +8,31 @@ from infusenet_jax.runtime.text import print_lines, text_table
 
 @dataclasses.dataclass
 class Outcome:
-  """What became of one database; the lines name file and row or clip."""
+  """What became of one database in a build; its lines name file and row or clip."""
 
   key: str
   name: str
   annotated: int = 0
   clips: int = 0
   subjects: int = 0
-  centred: int = 0  # Clips whose face was not found, cropped around the centre.
+  centred: int = 0  # Clips cropped around the frame's centre, as no face was found.
   seconds: float = 0.0
   reused: bool = False
   taken: list[str] = dataclasses.field(default_factory=list)
   problems: list[str] = dataclasses.field(default_factory=list)
   notes: list[str] = dataclasses.field(default_factory=list)
   fixes: list[str] = dataclasses.field(default_factory=list)
-  counts: list[str] = dataclasses.field(default_factory=list)  # Unlike the published.
-  lacking: list[str] = dataclasses.field(default_factory=list)  # subject/clip.
-  failure: str = ""  # Why there are no records, where there are none.
+  counts: list[str] = dataclasses.field(default_factory=list)  # Not as published.
+  lacking: list[str] = dataclasses.field(default_factory=list)  # As subject/clip.
+  failure: str = ""  # Why there are no records; "" if there are.
 
 
 def print_outcomes(outcomes: list[Outcome], absent: list[str]) -> int:
-  """Says what was taken, lists problems on stderr, then prints the table.
+  """Prints what was taken, then the problems on stderr, then the table.
 
   Args:
     outcomes: of the databases that were found.
-    absent: keys of those that were not, where all were wanted.
+    absent: keys of the databases that were wanted and not found.
 
   Returns:
     The exit status of `build`.

@@ -1,4 +1,4 @@
-"""An output folder that never holds anything half-made."""
+"""Writes records so that the output folder never holds unfinished ones."""
 
 import contextlib
 import errno
@@ -11,25 +11,28 @@ from pathlib import Path
 
 from infusenet_jax.runtime.errors import UserError
 
-# What to call a field of the records' identity in a message.
+# Words for fields of the records' identity in messages; other fields go by their name.
 NAMES = {"fingerprint": "frames or annotations", "source": "simulation"}
 
 
 def digest(data: bytes) -> str:
-  """A short hash that tells contents apart."""
+  """Hashes data to a short text that tells different contents apart."""
   return hashlib.sha256(data).hexdigest()[:16]
 
 
 @contextlib.contextmanager
 def unfinished(finished: Path) -> Iterator[Path]:
-  """A folder to write in that becomes OUT/<key>/<version> at the end of the block.
+  """Makes a folder to write in, which is renamed to `finished` at the end of the block.
+
+  Args:
+    finished: OUT/<key>/<version>.
 
   Raises:
     UserError: the disk is full or cannot be written; nothing is left behind.
   """
   out, key = finished.parents[1], finished.parent.name
   folder = out / f".building-{key}"
-  shutil.rmtree(folder, ignore_errors=True)  # What a killed build left.
+  shutil.rmtree(folder, ignore_errors=True)  # A build that was killed leaves one.
   try:
     yield folder
     finished.parent.mkdir(exist_ok=True)
@@ -43,14 +46,17 @@ def unfinished(finished: Path) -> Iterator[Path]:
 
 
 def find_finished(folder: Path, identity: dict) -> dict | None:
-  """The metadata of finished records, if they are those that would be built now.
+  """Reads the metadata of finished records, if they are those that would be built now.
 
   Args:
     folder: OUT/<key>/<version>.
-    identity: what the records depend on, part of their metadata.
+    identity: what records depend on; a part of their metadata.
+
+  Returns:
+    None if there are no records.
 
   Raises:
-    UserError: other records are there; the line says what differs.
+    UserError: there are other records; the message says what differs.
   """
   if not folder.exists():
     return None

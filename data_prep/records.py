@@ -1,7 +1,8 @@
-"""TFDS records of one database: ArrayRecord files, written without TensorFlow.
+"""Writes the TFDS records of one database: ArrayRecord files, without TensorFlow.
 
-TFDS's own builder would shuffle in memory and serialise maps in an order of the day;
-writing the examples one by one keeps memory flat and the bytes the same every time.
+TFDS's own builder would shuffle in memory and serialise maps in an order that changes
+from run to run. Writing the examples one by one needs little memory and gives the same
+bytes every time.
 """
 
 import contextlib
@@ -18,9 +19,9 @@ from infusenet_jax.clips.schema import SPLIT, VERSION, record_features
 
 
 class RecordWriter:
-  """Writes examples in the order given; `finish` makes TFDS know the folder.
+  """Writes examples in the order given; `finish` writes what TFDS needs to read them.
 
-  All methods raise OSError where the disk fails or is full.
+  All methods raise OSError if the disk fails or is full.
   """
 
   def __init__(self, folder: Path, name: str, size: int):
@@ -77,7 +78,7 @@ class RecordWriter:
       ],
       description=description,
       metadata=tfds.core.MetadataDict(metadata),
-      check_data=False,  # It would read the records with TensorFlow.
+      check_data=False,  # The check would read the records with TensorFlow.
     )
 
   def __enter__(self):

@@ -1,4 +1,4 @@
-"""What the flags of `check` and `build` point at, opened: one source per database."""
+"""Opens what the flags of `check` and `build` name: one source per database."""
 
 import dataclasses
 from pathlib import Path
@@ -12,7 +12,7 @@ from infusenet_jax.runtime.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """A database that was opened, or the line that says why it was not."""
+  """A database that was opened, or a line that says why it could not be."""
 
   key: str
   database: Database | None
@@ -25,9 +25,11 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-  """All sources in the order of the folds, and lines about what was left alone.
+  """All sources in the order of the folds.
 
-  absent: keys of the six for which there is no folder, where all were wanted.
+  notes: lines about folders that were not read.
+  absent: keys of the six databases without a folder; [] if the user asked for certain
+    databases only.
   """
 
   sources: list[Source]
@@ -45,16 +47,16 @@ def open_root(
   """Opens the databases in a folder.
 
   Args:
-    root: holds the databases' folders.
-    wanted: keys; all that are found if None.
-    cropped: take the releases of cropped faces.
-    workbooks: workbooks to use in place of those that would be found, by key.
+    root: the folder that holds the databases' folders.
+    wanted: keys of the databases to open; all that are found if None.
+    cropped: whether to take the releases of cropped faces.
+    workbooks: {key: workbook to use in place of the one that would be found}.
     needs_frames: whether a database must have frames.
 
   Raises:
     UserError: nothing can be opened at all.
   """
-  read_simulated(root)  # Complains about the root before anything else does.
+  read_simulated(root)  # Raises the errors of the root itself first.
   found = find_databases(root, wanted)
   unused = [key for key in workbooks or () if key not in found.folders]
   if unused:
@@ -88,7 +90,7 @@ def open_file(file: Path, cropped: bool = False) -> Sources:
 
 
 def describe(database: Database) -> list[str]:
-  """What was taken for a database and which fixes apply, for the terminal."""
+  """Lists in lines which workbook and frames were taken, and which fixes apply."""
   lines = [f"{database.complete_name}, {database.folder}"]
   lines += [f"  {line}" for line in database.taken]
   if database.fixes:

@@ -51,7 +51,8 @@ def _train(config: ConfigDict, workdir: str | Path) -> str | None:
   return results and results.text()
 
 
-# What runs a config, by its field `task`; it returns what is to be printed.
+# The function that runs a config, by the config's field `task`. It returns the text to
+# be printed, or None.
 TASKS = {
   "cd6me": _train,
   "magnifier": pretrain,
@@ -88,14 +89,15 @@ def _join_processes() -> None:
       "--coordinator, --processes and --process are given all three or not at all"
     )
   join_processes(*given)
-  # Process 0 gone, JAX aborts the others with a line of its own; no stacks after it.
+  # When process 0 dies, JAX aborts the others with one line; without this, Python would
+  # print the stacks of all threads after it.
   faulthandler.disable()
-  if not is_main():  # The first process speaks for all.
+  if not is_main():  # Only the first process logs its progress.
     logging.getLogger("infusenet_jax").setLevel(logging.WARNING)
 
 
 def start() -> None:
-  """The command: `main` with its flags, and every way out of it."""
+  """Runs `main` as a command and ends the process with the right exit status."""
   try:
     exit_with_one_line(lambda: app.run(main, flags_parser=parse_flags))
   except BaseException as error:
@@ -107,7 +109,7 @@ def start() -> None:
       status = REQUEUE
     elif not isinstance(error, SystemExit):
       traceback.print_exc()
-    # Python's own way out would wait for the other processes, which wait for this one.
+    # Python's normal exit would wait for the other processes, which wait for this one.
     sys.stderr.flush()
     os._exit(status)
 

@@ -1,4 +1,4 @@
-"""What was found beside what the databases' papers count, with the clips' names."""
+"""Compares the clips that were found with the published counts."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from infusenet_jax.runtime.folders import folders_in
 def compare_counts(
   key: str, clips: list[Clip], lacking: list[str], strays: list[str]
 ) -> list[str]:
-  """Lines about a licensed database that is not what was published; none where it is.
+  """Lists lines on how a licensed database differs from what was published.
 
   Args:
     key: of one of the six databases.
-    clips: those that are built.
-    lacking: subject/clip of those that are known and not built.
-    strays: folders of clips without a row.
+    clips: the clips that are built.
+    lacking: subject/clip of the clips that are known by name and not built.
+    strays: folders of clips for which the workbook has no row.
   """
   subjects = len({clip.subject for clip in clips})
   if (len(clips), subjects) == (CLIPS[key], SUBJECTS[key]):
@@ -54,7 +54,7 @@ def compare_counts(
 
 
 def _doubles(key: str, clips: list[Clip]) -> list[str]:
-  """Clips of different names that are one folder on disk."""
+  """Lists clips that have a name of their own but share a folder on disk."""
   if LAYOUTS[key].repeats_names:
     return []
   count = Counter((clip.number, same_name(clip.filename)) for clip in clips)
@@ -64,7 +64,7 @@ def _doubles(key: str, clips: list[Clip]) -> list[str]:
 
 
 def _compare_labels(key: str, clips: list[Clip]) -> list[str]:
-  """A line where as many clips as published have other labels."""
+  """Makes a line if the clips, as many as published, have other labels."""
   published = statistics()[key]["positives"]
   differ = []
   for i, au in enumerate(AUS):
@@ -80,11 +80,11 @@ def _compare_labels(key: str, clips: list[Clip]) -> list[str]:
 
 
 def stray_folders(used: Iterable[Path], known: tuple[str, ...]) -> list[str]:
-  """Folders beside those of clips that no clip uses, as "sub09/EP02_02f".
+  """Lists the clips' folders that no annotated clip uses, as "sub09/EP02_02f".
 
   Args:
-    used: folders of clips.
-    known: names of folders that are known to have no row.
+    used: folders of the annotated clips.
+    known: names of folders that are known to have no row; they are left out.
   """
   used = set(used)
   subjects = {folder.parent for folder in used}

@@ -1,4 +1,4 @@
-"""A database's folder -> what of it can be built, and what cannot."""
+"""Opens a database's folder: finds out which clips can be built and which cannot."""
 
 import dataclasses
 from pathlib import Path
@@ -22,21 +22,23 @@ from infusenet_jax.runtime.errors import UserError
 
 @dataclasses.dataclass
 class Database:
-  """One database as found on disk. Lines name file and row or clip.
+  """One database as found on disk. Its lists of lines name file and row or clip.
 
-  key, name: "casme2", "CASME II".
-  folder: that holds it.
-  source: how it was simulated; {} where it was not.
+  key, name: for example "casme2" and "CASME II".
+  folder: that holds the database.
+  source: the parameters of the simulation; {} for databases that are not simulated.
   annotated: how many clips the annotations describe.
-  listed: all of them, in the sheet's order.
-  clips: those that have frames; none where only licensees' flow is to be used.
-  taken: which workbook and which frames.
-  problems: rows and clips that are left out.
-  fixes, notes: corrected annotations, and what else to know.
+  listed: these clips, in the sheet's order.
+  clips: key frames of the clips that have frames; [] if there are none at all and flow
+    comes from the CD6ME benchmark's arrays.
+  taken: lines on which workbook and frames are used.
+  problems: lines on rows and clips that are left out.
+  fixes: lines on annotations that are corrected.
+  notes: other lines that the user should know.
   lacking: subject/clip of every clip that is known by name and not among `clips`.
-  strays: folders of clips that have no row.
+  strays: folders of clips for which the workbook has no row.
   without_frames: how many of the problems are clips without frames.
-  missing_frames: how many, within the clips that were found.
+  missing_frames: how many frames are missing in `clips`, between onset and offset.
   """
 
   key: str
@@ -66,14 +68,14 @@ class Database:
 
   @property
   def complete_name(self) -> str:
-    """The name with the word that must never be lost."""
+    """The name, with the word "simulated" if the database is."""
     return f"{self.name} (simulated)" if self.source else self.name
 
   @property
   def published(self) -> dict[str, int | None]:
-    """Published clips and subjects, as the records' metadata hold them.
+    """The published numbers of clips and subjects, as in the records' metadata.
 
-    None where there are none to compare with: of simulated and of own databases.
+    They are None for simulated databases and users' own, which have none.
     """
     known = self.key in CLIPS and not self.source
     return {
@@ -82,11 +84,11 @@ class Database:
     }
 
   def compare_counts(self, clips: list[Clip], lacking: list[str]) -> list[str]:
-    """Lines about what differs from the published counts.
+    """Lists lines on what differs from the published counts.
 
     Args:
-      clips: those that are built.
-      lacking: subject/clip of those that are known and not built.
+      clips: the clips that are built.
+      lacking: subject/clip of the clips that are known by name and not built.
     """
     if self.published["published_clips"] is None:
       return []
@@ -100,20 +102,20 @@ def open_database(
   workbook: Path | None = None,
   needs_frames: bool = True,
 ) -> Database:
-  """Reads the workbook and finds the key frames of every clip.
+  """Reads a database's workbook and finds the key frames of every clip.
 
-  Full frames and crops are never mixed: full ones are taken where any clip has them,
+  Full frames and crops are never mixed: full frames are taken if any clip has them,
   unless `cropped` asks for crops.
 
   Args:
     key: of the database.
-    folder: that holds it.
-    cropped: take the release of cropped faces.
+    folder: that holds the database.
+    cropped: whether to take the release of cropped faces.
     workbook: to use in place of the one that would be found.
-    needs_frames: whether there must be frames of any clip.
+    needs_frames: whether it is an error if no clip has frames.
 
   Raises:
-    UserError: nothing of this database can be built; one line that says why.
+    UserError: nothing of this database can be built; the message says why.
   """
   layout = LAYOUTS[key]
   source = simulated_source(folder)
@@ -155,7 +157,7 @@ def _find_frames(
   layout: Layout,
   asked: bool,
 ) -> None:
-  """Fills in the clips that have frames, and lines about the others."""
+  """Adds to `database` the clips that have frames, and lines on the others."""
   clips = annotations.clips
   cropped = asked or (
     not any(finder.holds(clip, False) for clip in clips)
@@ -176,7 +178,7 @@ def _find_frames(
       database.notes.append(f"{place}: {keys.note}")
     database.clips.append(keys)
     used.setdefault(frames.place, []).append(clip.place)
-    # Counted on disk: an offset may be any number.
+    # The files are counted, not the numbers up to the offset, which may be huge.
     there = sum(clip.onset <= number <= clip.offset for number in frames.files)
     database.missing_frames += clip.offset - clip.onset + 1 - there
   if not database.clips:
@@ -191,11 +193,11 @@ def _find_frames(
 def _frames_of(
   clip: Clip, finder: FrameFinder, layout: Layout, cropped: bool
 ) -> tuple[Frames, KeyFrames]:
-  """A clip's frames in the first place that holds its onset and apex.
+  """Finds a clip's frames, in the first place that holds its onset and apex.
 
   Raises:
-    OSError: there is none, in one line with all that was looked for, or a folder
-      cannot be listed.
+    OSError: there is no such place (the message names the folders that were searched),
+      or a folder cannot be listed.
   """
   problem = ""
   for frames in finder.find(clip, cropped):
@@ -239,7 +241,7 @@ def _no_frames(
 def _taken(
   used: dict[Place, list[str]], places: list[Place], folder: Path, cropped: bool
 ) -> list[str]:
-  """Which releases are used, with the clips' names in all but the main one."""
+  """Makes lines on the releases used; names the clips of all but the main one."""
   lines = []
   kind = "cropped" if cropped else "full frames"
   for place, clips in sorted(used.items(), key=lambda item: -len(item[1])):

@@ -1,4 +1,4 @@
-"""A root folder -> the folders of the six databases in it, and what else is there."""
+"""Finds the folders of the six databases in a root folder."""
 
 import dataclasses
 import json
@@ -21,7 +21,11 @@ _STEM = re.compile(r"casme|samm|4dm|mmew")
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-  """The folders of databases, by key in the order of the folds, and lines of notes."""
+  """The folders of the databases found.
+
+  folders: {key: folder}, in the order of the folds.
+  notes: lines about folders that look like databases and are not read.
+  """
 
   folders: dict[str, Path]
   notes: list[str]
@@ -30,8 +34,13 @@ class Found:
 def find_databases(root: Path, wanted: list[str] | None) -> Found:
   """Finds the folders of the databases in `root`.
 
+  Args:
+    root: the folder that holds the databases' folders.
+    wanted: keys of the databases to find; None or [] for all that are there.
+
   Raises:
-    UserError: none was found, or one of `wanted` was not, or one folder is two.
+    UserError: no database was found, or not one that is wanted, or two databases are
+      links to the same folder.
   """
   inner = _folders(root)
   candidates: dict[str, list[Path]] = {key: [] for key in LAYOUTS}
@@ -65,7 +74,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _rank(path: Path, key: str) -> tuple:
-  """Of two folders with a database's name, that with a workbook, then the exact one."""
+  """Sorts folders with a database's name: those with a workbook, then exact names."""
   names = [plain(folder) for folder in LAYOUTS[key].folders]
   exact = names.index(plain(path.name)) if plain(path.name) in names else len(names)
   return (not workbook_files(path, key), exact, path.name)
@@ -83,13 +92,13 @@ def _check_apart(found: dict[str, Path]) -> None:
 
 
 def _stranger(path: Path, found: dict[str, Path]) -> str:
-  """A line about a folder that looks like a database and is not read, or ""."""
+  """Makes a line about a folder that looks like a database and is not read, or ""."""
   if other := other_database(path.name):
     return f"{path}: {other} is none of the six databases; left alone"
   for key in found:
     tops = [top for release in LAYOUTS[key].releases for top in release.tops if top]
     if plain(path.name) in map(plain, tops):
-      return ""  # Crops that lie beside the database.
+      return ""  # It holds the crops of a database that was found.
   known = {plain(name): key for key, of in LAYOUTS.items() for name in of.workbooks}
   books = [plain(book.name) for book in workbook_files(path, None, 1)]
   like = [known[book] for book in books if book in known][:1]
@@ -116,7 +125,7 @@ def _nothing(root: Path, missing: list[str], strangers: list[str]) -> str:
 
 
 def read_simulated(root: Path) -> dict:
-  """The content of ROOT/SIMULATED.json; {} for licensed databases.
+  """Reads ROOT/SIMULATED.json, the parameters of a simulation; {} if there is none.
 
   Raises:
     UserError: the root is missing, or its simulation is unfinished or unreadable.
@@ -145,10 +154,11 @@ def read_simulated(root: Path) -> dict:
 
 
 def simulated_source(place: Path) -> dict:
-  """How the frames in a folder were simulated; {} where they were not.
+  """Returns the parameters with which the frames in a folder were simulated, or {}.
 
-  Every folder above counts, and what a link leads to, so that simulated databases that
-  were moved or linked among licensed ones are still known for what they are.
+  SIMULATED.json is looked for in all folders above, and where a link leads. So
+  simulated databases are recognised even if they were moved or linked among licensed
+  ones.
 
   Raises:
     UserError: as in `read_simulated`.

@@ -1,4 +1,4 @@
-"""Finding a clip's frame files in any release, and choosing those that are needed."""
+"""Finds a clip's frame files in any release, and chooses those that are needed."""
 
 import dataclasses
 import re
@@ -25,17 +25,17 @@ CROP = "reg_"  # How names of cropped frames begin in CASME and CASME II.
 
 @dataclasses.dataclass(frozen=True)
 class KeyFrames:
-  """The files that one clip's record is made of: frame number -> file."""
+  """The files of which one clip's record is made."""
 
   clip: Clip
   cropped: bool
   fps: float  # Frames a second.
   onset: int
   apex: int
-  candidates: tuple[int, ...]  # For the window apex, in order.
-  files: dict[int, Path]  # Onset, apex and the candidates.
-  note: str  # Which frame stands in for a missing one, or "".
-  video: bool = False  # All files are one video, whose frame 0 is its first.
+  candidates: tuple[int, ...]  # Frames that may become the window apex, in order.
+  files: dict[int, Path]  # Frame number -> file, of onset, apex and candidates.
+  note: str  # Says which frame takes the place of a missing one; "" if none is missing.
+  video: bool = False  # Whether the file of all is one video, whose first frame is 0.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Place:
 
   release: Release
   top: Path
-  name: str  # Below the database's folder, as messages call it.
+  name: str  # For messages: the path below the database's folder.
 
 
 @dataclasses.dataclass(frozen=True)
 class Frames:
-  """All frames of one clip: number -> file."""
+  """All frames of one clip; `files` is frame number -> file."""
 
   place: Place
   folder: Path
@@ -57,19 +57,19 @@ class Frames:
 
 
 def same_name(name: str) -> tuple:
-  """A key under which `sub01` and `Sub-1` are one name, `006_1` and `0061` are two."""
+  """Makes a key for names: `sub01` and `Sub-1` are one, `006_1` and `0061` are not."""
   parts = re.findall(r"(?a)\d+|[a-z]+", name.lower())
   return tuple(int(part) if part.isdigit() else part for part in parts)
 
 
 class FrameFinder:
-  """Finds clips below one database's folder; every directory is listed once."""
+  """Finds the frames of clips in one database; lists every folder only once."""
 
   def __init__(self, folder: Path, layout: Layout):
-    """Looks where the releases lie.
+    """Finds the folders of the database's releases.
 
     Raises:
-      OSError: the folder beside it cannot be listed.
+      OSError: the folder that holds the database cannot be listed.
     """
     self._layout = layout
     self._listings: dict[Path, dict[tuple, list[Path]]] = {}
@@ -77,7 +77,9 @@ class FrameFinder:
     self.places = _places(folder, layout)
 
   def find(self, clip: Clip, cropped: bool) -> Iterator[Frames]:
-    """The frames of a clip, cropped ones or full ones, in the preferred place first.
+    """Yields a clip's cropped or full frames from each place that has them.
+
+    The preferred release comes first.
 
     Raises:
       OSError: a folder cannot be listed.
@@ -92,7 +94,7 @@ class FrameFinder:
             yield Frames(place, folder, files)
 
   def holds(self, clip: Clip, cropped: bool) -> Path | None:
-    """The folder with a clip's cropped or full frames, None where there is none."""
+    """Returns the folder of a clip's cropped or full frames, None if there is none."""
     try:
       found = next(self.find(clip, cropped), None)
     except OSError:
@@ -100,7 +102,7 @@ class FrameFinder:
     return found.folder if found else None
 
   def looked_for(self, clip: Clip, cropped: bool) -> list[str]:
-    """The folders in which a clip would be found, in their canonical spelling."""
+    """Lists the folders in which a clip is looked for, in their canonical spelling."""
     folders = [
       f"{release.tops[0]}/{below}".lstrip("/")
       for release in self._layout.releases
@@ -113,17 +115,17 @@ class FrameFinder:
     return release.cropped == cropped or self._layout.crop_size is not None
 
   def _is_kind(self, files: dict[int, Path], clip: Clip, cropped: bool) -> bool:
-    """Whether frames of a release that comes full and cropped are what is wanted."""
+    """Whether frames are cropped as wanted, in a layout that tells it by their size."""
     if self._layout.crop_size is None:
       return True
     file = files.get(clip.onset) or files[min(files)]
     with open(file, "rb") as stream:
       size = image_size(stream.read(HEADER_BYTES))
-    # A damaged file is of either kind, to be reported as what it is.
+    # A damaged file counts as either kind, so that it is found and reported as damaged.
     return size is None or (size == self._layout.crop_size) == cropped
 
   def _resolve(self, top: Path, below: str) -> list[Path]:
-    """Folders of that name below `top`; the one that is spelled so comes first."""
+    """Finds the folders below `top` whose names match; exact names come first."""
     found = [top]
     for part in below.split("/"):
       inner = [p for path in found for p in self._list(path).get(same_name(part), ())]
@@ -141,7 +143,7 @@ class FrameFinder:
   def _number_frames(
     self, folder: Path, release: Release, clip: Clip
   ) -> dict[int, Path]:
-    """The last number in a frame's name is its number, in every release."""
+    """Returns `number_frames` of a folder, which is listed only once."""
     if folder not in self._numbered:
       self._numbered[folder] = number_frames(folder, release, clip)
     return self._numbered[folder]
@@ -150,10 +152,11 @@ class FrameFinder:
 def number_frames(
   folder: Path, release: Release | None = None, clip: Clip | None = None
 ) -> dict[int, Path]:
-  """The images of a folder by the last number in their name, without copies.
+  """Finds the images in a folder, by the last number in their names.
 
-  Of two images with one number the one whose name is the release's is taken, else the
-  first; `reg_img46.jpg` is a crop, never a full frame.
+  Copies are left out, and so are crops (`reg_img46.jpg`) unless the release is one of
+  crops. If two images have the same number, the one named as in the release is taken,
+  or else the first.
 
   Raises:
     OSError: the folder cannot be listed.
@@ -186,7 +189,7 @@ def _clip_folders(release: Release, clip: Clip) -> list[str]:
 
 
 def _places(folder: Path, layout: Layout) -> list[Place]:
-  """Where the releases lie, in the order in which they are looked through."""
+  """Finds the folders of the releases, in the order in which they are searched."""
   inner = list(folders_below(folder, DEPTH, lambda name: is_foreign(name, layout.key)))
   beside = [path for path in folders_in(folder.parent) if path != folder]
   found = []
@@ -199,7 +202,8 @@ def _places(folder: Path, layout: Layout) -> list[Place]:
         if path != folder and plain(path.name) == plain(top):
           name = path.relative_to(folder).as_posix()
           found.append(Place(release, path, name))
-      # SAMM_CROP lies beside SAMM; a name such as "Cropped" could be anybody's.
+      # SAMM_CROP may lie beside SAMM. A folder there called just "Cropped" could belong
+      # to any database.
       if release.cropped and plain(layout.folders[0]) in plain(top):
         found += [
           Place(release, path, f"../{path.name}")
@@ -212,13 +216,14 @@ def _places(folder: Path, layout: Layout) -> list[Place]:
 def key_frames(
   clip: Clip, files: Mapping[int, Path], fps: float, cropped: bool
 ) -> KeyFrames:
-  """Chooses the frames that are needed; a neighbour within 50 ms may stand in.
+  """Chooses onset, apex and the candidates for the window apex.
 
-  The window apex's candidates are the frames within 50 ms of the annotated apex, never
-  before the onset, other than the apex.
+  If the onset or apex is missing, the nearest frame within 50 ms takes its place.
+  Candidates are the frames within 50 ms of the annotated apex, without the apex and
+  without frames before the onset.
 
   Raises:
-    FileNotFoundError: onset or apex is missing and so are all its neighbours.
+    FileNotFoundError: the onset or apex is missing, and so are all frames within 50 ms.
   """
   reach = window_reach(fps)
   onset = _nearest(clip.onset, files, reach, 0)

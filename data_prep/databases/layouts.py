@@ -1,7 +1,7 @@
-"""How each database lies on a licensee's disk: folders, workbooks, frame names.
+"""Describes how each database is laid out on disk: folders, workbooks, frame names.
 
-The reader and the simulator use the same descriptions, so a simulated database
-enters at the same door as a licensed one.
+The reader and the simulator use the same descriptions, so that a simulated database is
+read as a licensed one is.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from infusenet_jax.clips.labels import AUS
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-  """One way in which a database's frames are handed out.
+  """One of the releases of a database's frames, such as full frames or cropped faces.
 
   The templates take `number` (the subject's number), `filename` (the workbook's file
   name), `name` (the clip's: e2 for the second e of CAS(ME)^3), `onset` (frame number)
@@ -22,8 +22,8 @@ class Release:
   """
 
   name: str  # As messages call it.
-  tops: tuple[str, ...]  # Folders that hold it; "" is the database's own.
-  clips: tuple[str, ...]  # A clip's folder below a top.
+  tops: tuple[str, ...]  # Folders that may hold it; "" is the database's own.
+  clips: tuple[str, ...]  # Templates of a clip's folder below one of `tops`.
   frame: str
   cropped: bool = False  # The frames are faces already cropped.
   # Subjects from this number on have frame numbers zero-padded to three digits.
@@ -32,7 +32,7 @@ class Release:
   def clip_folders(
     self, number: int, filename: str, name: str, onset: int, emotion: str
   ) -> list[str]:
-    """A clip's folder below a top in every spelling, with forward slashes."""
+    """Lists all spellings of a clip's folder below `tops`, with forward slashes."""
     emotions = EMOTION_FOLDERS.get(emotion.lower(), (emotion.lower(),))
     found = [
       template.format(
@@ -44,12 +44,12 @@ class Release:
     return list(dict.fromkeys(found))
 
   def clip_folder(self, number: int, filename: str, onset: int, emotion: str) -> str:
-    """The clip's folder below the database's in the canonical spelling."""
+    """Returns the canonical path of a clip's folder, below the database's folder."""
     below = self.clip_folders(number, filename, filename, onset, emotion)[0]
     return f"{self.tops[0]}/{below}".lstrip("/")
 
   def frame_name(self, number: int, filename: str, frame: int) -> str:
-    """The file name of frame number `frame` of a clip."""
+    """Returns the file name of frame number `frame` of a clip."""
     padded = self.padded_from is not None and number >= self.padded_from
     text = f"{frame:03d}" if padded else frame
     return self.frame.format(number=number, filename=filename, frame=text)
@@ -60,23 +60,24 @@ class Layout:
   """One database: names, workbook, frame releases and frame rate."""
 
   key: str
-  folders: tuple[str, ...]  # First the canonical one; case and punctuation are free.
-  workbooks: tuple[str, ...]  # First the canonical one.
+  folders: tuple[str, ...]  # Names, the canonical one first; case is ignored.
+  workbooks: tuple[str, ...]  # File names, the canonical one first.
   header: tuple[str, ...]  # Column names, in order, as in the canonical workbook.
   subject: str  # Format of a subject's name from its number.
-  releases: tuple[Release, ...]  # First the one that is taken where several are there.
+  releases: tuple[Release, ...]  # The preferred one first.
   fps: float
   header_row: int = 1  # Row of the sheet that holds the column names, from 1.
   au_columns: tuple[str, ...] = ()  # Binary columns that are the labels (4DME).
   repeats_names: bool = False  # Clips of one subject may share a file name.
-  # Width and height of released crops that lie where the full frames would.
+  # Width and height of crops, in a database whose crops come in the full frames'
+  # folders.
   crop_size: tuple[int, int] | None = None
-  # Folders of the database that hold other frames, and what they are.
+  # Folders of the database with frames that are not to be read, and what those are.
   others: tuple[tuple[str, str], ...] = ()
-  unlabelled: tuple[str, ...] = ()  # Clips on disk that are known to have no row.
+  unlabelled: tuple[str, ...] = ()  # Clips on disk that no workbook has a row for.
 
 
-# The emotion in MMEW's workbook is the folder's name, except for these.
+# In MMEW the emotion in the workbook is the name of the clip's folder, but for these.
 EMOTION_FOLDERS = {
   "others": ("repression", "others"),
   "repression": ("repression", "others"),
@@ -93,12 +94,12 @@ SPELLINGS = {
   "aus": ("AU", "AUs", "Action Unit", "Action Units"),
   "emotion": ("Emotion", "Estimated Emotion"),
 }
-# Columns that only some workbooks have: which rows are micro-expressions.
+# A column that only some workbooks have; it tells which rows are micro-expressions.
 EXTRA = {"expression": ("Expression type",)}
 
 
 def find_columns(header: tuple[object, ...]) -> dict[str, int]:
-  """Position of each field of `SPELLINGS` and `EXTRA` that a header row holds."""
+  """Finds the positions of the fields of `SPELLINGS` and `EXTRA` in a header row."""
   names = [plain(name) for name in header]
   found = {}
   for field, spellings in (SPELLINGS | EXTRA).items():

@@ -1,13 +1,13 @@
-"""Which database a folder's name stands for."""
+"""Recognises databases by the names of folders."""
 
 import re
 
 from data_prep.databases.layouts import LAYOUTS
 from data_prep.databases.listing import plain
 
-# What licensees add to a database's name.
+# Words that licensees add to a database's name.
 _ADDED = r"(dataset|database|data|release|final|micro|v\d{1,2})*"
-# Databases whose names are near, by the name in lower case.
+# Other databases with similar names: pattern of the name in lower case -> right name.
 _NONE_OF_THE_SIX = {
   r"cas\(me\)[\W_]*2|casme\W*\^\W*2|cas\W*me\W*²": "CAS(ME)^2",
   r"samm[\W_]*(lv(\b|_)|long)": "SAMM Long Videos",
@@ -15,7 +15,7 @@ _NONE_OF_THE_SIX = {
 
 
 def identify(name: str) -> str | None:
-  """The key of the database that a folder's name stands for, or None."""
+  """Returns the key of the database that a folder's name stands for, or None."""
   if other_database(name):
     return None
   for key, layout in LAYOUTS.items():
@@ -31,7 +31,7 @@ def is_foreign(name: str, key: str | None) -> bool:
 
 
 def other_database(name: str) -> str | None:
-  """The name of a database that is none of the six, where a folder is called so."""
+  """Returns the name of another database than the six that a folder is named after."""
   for pattern, other in _NONE_OF_THE_SIX.items():
     if re.search(pattern, name.lower()):
       return other

@@ -1,9 +1,9 @@
-"""Annotated clips of anybody's, listed in a CSV file -> databases of their own.
+"""Opens a user's own annotated clips, which a CSV file lists, as databases.
 
-One line per clip: database, subject, clip, path (a folder of frames or a video, from
-the file's own folder), onset, apex, offset, AUs; and, if wanted, fps and emotion.
-Frames of a folder are numbered by the last number in their names, those of a video
-from 0.
+The file has a line per clip, with the columns database, subject, clip, path (a folder
+of frames or a video, relative to the CSV file), onset, apex, offset and AUs, and
+optionally fps and emotion. Frames in a folder are numbered by the last number in their
+names, those of a video from 0.
 """
 
 import csv
@@ -33,12 +33,12 @@ SPELLINGS = {"au": "aus", "actionunits": "aus"}
 MOST_BYTES = 64_000_000
 MOST_NAME = 1000  # Characters of a name or a path.
 MOST_FPS = 10_000
-ASSUMED_FPS = 30.0  # Of a folder of frames without fps.
+ASSUMED_FPS = 30.0  # Frames a second, if the CSV file does not tell and it is no video.
 ADVICE = "the line is left out until that is put right"
 
 
 class VideoFrames(Mapping):
-  """Frame number -> the video, for every number below the count."""
+  """A mapping from each frame number of a video, from 0, to the video's path."""
 
   def __init__(self, path: Path, count: int):
     self._path, self._numbers = path, range(count)
@@ -57,9 +57,11 @@ class VideoFrames(Mapping):
 
 @dataclasses.dataclass(frozen=True)
 class Media:
-  """What a path holds: numbered frames, of files or of a video.
+  """The numbered frames at a path: image files, or the frames of a video.
 
-  fps: frames a second; 0.0 where it is not known.
+  files: frame number -> file.
+  fps: frames a second; 0.0 if unknown.
+  video: whether the path is a video.
   """
 
   files: Mapping[int, Path]
@@ -67,12 +69,12 @@ class Media:
   video: bool
 
   def key_frames(self, clip: Clip, fps: float, cropped: bool) -> KeyFrames:
-    """Chooses a clip's frames; raises FileNotFoundError where one is missing."""
+    """Chooses a clip's key frames; raises as the function `key_frames` does."""
     keys = key_frames(clip, self.files, fps, cropped)
     return dataclasses.replace(keys, video=self.video)
 
   def missing(self, clip: Clip) -> int:
-    """How many of the clip's frames are not there."""
+    """Counts the frames between onset and offset that are missing."""
     if self.video:
       return max(0, clip.offset + 1 - len(self.files))
     there = sum(clip.onset <= number <= clip.offset for number in self.files)
@@ -87,8 +89,8 @@ def open_own(file: Path, cropped: bool = False) -> list[tuple[str, Database | st
     cropped: the frames are faces already cropped.
 
   Returns:
-    (name, database) in the file's order; in place of a database that cannot be built
-    the line that says why.
+    (name, database) of each database, in the file's order. For one that cannot be built
+    it is (name, a line that says why).
 
   Raises:
     UserError: the file cannot be read, or lacks a column.
@@ -103,7 +105,7 @@ def open_own(file: Path, cropped: bool = False) -> list[tuple[str, Database | st
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict]]:
-  """(line, cells by column) of every line that is not empty."""
+  """Yields (line number, cells by column) of every line that is not empty."""
   try:
     if file.stat().st_size > MOST_BYTES:
       raise UserError(f"--own {file}: larger than {MOST_BYTES / 1e6:.0f} MB")
@@ -213,7 +215,7 @@ def _clip(row: dict[str, str], line: int) -> Clip:
 
 
 def _fps(text: str) -> float:
-  """Frames a second; 0.0 where the cell is empty."""
+  """Reads a cell with frames a second; 0.0 if it is empty."""
   if not text:
     return 0.0
   try:

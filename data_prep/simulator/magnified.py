@@ -1,4 +1,4 @@
-"""Simulated faces with their action units magnified: truth for a magnifier's study.
+"""Simulates faces with magnified action units, as the truth to measure magnifiers by.
 
     python -m data_prep.simulator.magnified --out DIR [--clips 12]
 
@@ -23,7 +23,7 @@ from infusenet_jax.clips.schema import SCENE_PEAKS
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 
 _SIZE = 224
-_BELOW_EYES = 0.1  # Crop's centre below the eyes, in sides of the crop.
+_BELOW_EYES = 0.1  # How far the crop's centre is below the eyes, in sides of the crop.
 
 
 def write_faces(clip: PlannedClip, folder: Path) -> None:
@@ -37,14 +37,14 @@ def write_faces(clip: PlannedClip, folder: Path) -> None:
       film = Film(clip, studio, nuisance=0.0)
       largest = CROP_EYES * np.linalg.norm(film.field, axis=-1).max()
       film.field *= motion / largest
-      film.lines *= 0  # Wrinkles darken skin, which no magnification of motion shows.
+      film.lines *= 0  # No wrinkles: they darken skin, which is not motion to magnify.
       path = folder / f"{clip_name}-{amp}-{name}.png"
       if not cv2.imwrite(str(path), _crop(film.frame(number), studio)):
         raise UserError(f"{path}: cannot be written")
 
 
 def _crop(frame: np.ndarray, studio: Studio) -> np.ndarray:
-  """The face, (_SIZE, _SIZE) or (_SIZE, _SIZE, 3) uint8."""
+  """Cuts the face out of a frame, (_SIZE, _SIZE) or (_SIZE, _SIZE, 3) uint8."""
   scale = CROP_EYES / studio.placement.scale
   x, y = studio.placement.centre
   top = _SIZE * (0.5 - _BELOW_EYES) - scale * y
@@ -57,7 +57,7 @@ def _crop(frame: np.ndarray, studio: Studio) -> np.ndarray:
 
 
 def main() -> None:
-  """The command; `python -m data_prep.simulator.magnified --help` explains it."""
+  """Runs the command; `python -m data_prep.simulator.magnified --help` explains it."""
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.simulator.magnified", description=__doc__.split("\n")[0]
   )

@@ -1,7 +1,7 @@
-"""Where simulated faces truly moved, in the records' crops; for evaluation only.
+"""Writes where simulated faces truly moved, in the records' crops; for evaluation only.
 
-The simulator's truth is in pixels of the frames. `build` brings it into the crops, by
-the alignment that the crops had, and puts it beside the records: truth.npz.
+The simulator writes this truth in pixels of the frames. `build` transforms it to the
+crops, by each crop's alignment, and writes it beside the records, as truth.npz.
 """
 
 from pathlib import Path
@@ -15,15 +15,15 @@ from infusenet_jax.clips.schema import GRID, TRUTH
 
 
 class TruthWriter:
-  """Collects the masks of one database's clips, in the order of the records."""
+  """Collects masks of where the faces of one database moved, in its records' order."""
 
   def __init__(self, root: Path):
-    """`root` holds truth/<database>/<subject>_<clip>.npz, as `simulate` wrote it."""
+    """Takes truth from `root`/truth/<database>/<subject>_<clip>.npz, as simulated."""
     self._root = root
     self._rows: list[tuple[str, str, np.ndarray]] = []
 
   def add(self, clip: Clip, alignment: Alignment) -> None:
-    """Adds a clip; one without truth, of a simulation by other means, is left out."""
+    """Adds a clip; one without truth (not from this simulator) is left out."""
     path = self._root / "truth" / clip.database / f"{clip.subject}_{clip.name}.npz"
     if path.is_file():
       with np.load(path) as truth:
@@ -33,9 +33,9 @@ class TruthWriter:
       self._rows.append((clip.subject, clip.name, mask))
 
   def write(self, folder: Path) -> None:
-    """Writes `folder`/truth.npz, if there is any truth.
+    """Writes `folder`/truth.npz, unless no clip has truth.
 
-    It holds subject and clip (N,) text and moving (N, GRID, GRID) uint8: 0 where the
+    It holds subject and clip, (N,) text, and moving, (N, GRID, GRID) uint8: 0 where the
     face stood still, 255 where all of a cell moved.
     """
     if self._rows:
@@ -46,17 +46,17 @@ class TruthWriter:
 def crop_mask(
   moving: np.ndarray, left: float, top: float, step: float, alignment: Alignment
 ) -> np.ndarray:
-  """A frame's mask in the crop, (GRID, GRID) uint8 in [0, 255].
+  """Transforms a frame's mask to the crop, (GRID, GRID) uint8 in [0, 255].
 
   Args:
-    moving: (h, w) bool; sample [i, j] is the frame's pixel (left + j step,
-      top + i step); outside nothing moves.
-    left, top, step: frame pixels.
+    moving: (h, w) bool; element [i, j] is for the frame's pixel (x, y) =
+      (left + j step, top + i step). Elsewhere nothing moves.
+    left, top, step: in pixels of the frame.
     alignment: from the frame to the crop.
   """
   to_frame = np.array([[step, 0, left], [0, step, top], [0, 0, 1]], float)
   cell = GRID / alignment.size
-  # Centres of pixels are whole numbers, in the crop as in the grid.
+  # Both in the crop and in the grid, centres of pixels are at whole numbers.
   shift = 0.5 * cell - 0.5
   to_grid = np.array([[cell, 0, shift], [0, cell, shift]])
   crop = np.vstack([alignment.matrix, [0, 0, 1]])

@@ -1,4 +1,4 @@
-"""Annotation workbooks of simulated clips, in each database's columns and spelling."""
+"""Writes simulated clips' workbooks, in the columns and spelling of each database."""
 
 import datetime
 import io
@@ -15,7 +15,7 @@ _EPOCH = datetime.datetime(2025, 1, 1)
 
 
 def workbook_bytes(clips: list[PlannedClip], layout: Layout) -> bytes:
-  """An .xlsx file of one database's clips, the same bytes for the same clips."""
+  """Makes the .xlsx file of one database's clips; equal clips give equal bytes."""
   book = openpyxl.Workbook()
   book.properties.created = _EPOCH
   sheet = book.active
@@ -45,7 +45,7 @@ def workbook_bytes(clips: list[PlannedClip], layout: Layout) -> bytes:
 
 
 def au_text(clip: PlannedClip) -> str:
-  """The AUs of a clip as that database's coders write them.
+  """Writes the AUs of a clip as the coders of its database do.
 
   A letter before a number is the side, one after it the intensity; 4DME marks AUs
   that its coders were unsure of with (k); CASME II writes ? for none.
@@ -65,7 +65,7 @@ def au_text(clip: PlannedClip) -> str:
 
 
 def _cell(text: str) -> str | int | None:
-  """A cell as Excel keeps it: a lone number is a number."""
+  """Makes a cell as Excel does: text that is a number becomes one, "" is empty."""
   return int(text) if text.isdecimal() else text or None
 
 
@@ -74,7 +74,7 @@ def _subject_cell(clip: PlannedClip) -> str | int:
 
 
 def _extras(clip: PlannedClip, layout: Layout) -> dict[str, str | int]:
-  """Columns that only one database has."""
+  """Makes the cells of columns that only one database has."""
   if clip.database == "samm":
     length = clip.offset - clip.onset + 1
     micro = "Micro - 1/2" if length <= 100 else "Macro"
@@ -84,7 +84,7 @@ def _extras(clip: PlannedClip, layout: Layout) -> dict[str, str | int]:
 
 
 def _without_dates(data: bytes) -> bytes:
-  """The same .xlsx with all of its time stamps set to a fixed one."""
+  """Sets all time stamps in an .xlsx file to a fixed one."""
   stream = io.BytesIO()
   with (
     zipfile.ZipFile(io.BytesIO(data)) as old,

@@ -32,14 +32,14 @@ from infusenet_jax.runtime.files import lock
 
 VERSION = 1  # Raised whenever the same parameters would give other files.
 AT_ONCE = (
-  12  # Clips of one subject in a job; drawing the portrait costs as much as one.
+  12  # Clips of one subject in a job; its portrait takes as long to draw as a clip.
 )
-DENSEST = 100  # Frames per second that `--frames key` keeps about the apex.
+DENSEST = 100  # Most frames a second that `--frames key` keeps around the apex.
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-  """What a simulation is made from, as SIMULATED.json holds it."""
+  """The parameters of a simulation, which SIMULATED.json holds."""
 
   seed: int = 0
   scale: float = 1.0
@@ -52,22 +52,33 @@ class Parameters:
   still: bool = False  # Faces at rest: no AU, no distractor, no blink.
 
   def as_json(self) -> dict:
-    """The fields, without those that older simulations lack where nobody set them."""
+    """Returns the fields; newer ones only if they differ from their defaults.
+
+    So SIMULATED.json is the same as one that was written before these fields existed.
+    """
     fields = json.loads(json.dumps(dataclasses.asdict(self)))
     return {k: v for k, v in fields.items() if _LATER.get(k) != v}
 
 
-_LATER = {"only": "all", "still": False}  # Fields that SIMULATED.json once had not.
+_LATER = {"only": "all", "still": False}  # Newer fields of SIMULATED.json.
 
 
 def simulate(
   root: Path, parameters: Parameters, workers: int | None = None
 ) -> dict[str, list[PlannedClip]]:
-  """Writes the databases below `root`, or what is missing of them; returns the plan.
+  """Writes the databases below `root`, or what is missing of them.
+
+  Args:
+    root: folder for the databases.
+    parameters: of the simulation.
+    workers: how many processes film clips; by default one for each core.
+
+  Returns:
+    {database: its planned clips}.
 
   Raises:
-    UserError: `root` holds something else, or a simulation with other parameters, or
-      another run writes there, or it cannot be written.
+    UserError: `root` holds something else or a simulation with other parameters,
+      another run is writing there, or it cannot be written.
   """
   plan = {key: _plan(key, parameters) for key in parameters.databases}
   if is_finished(root, parameters.as_json()):
@@ -86,7 +97,7 @@ def simulate(
 
 
 def _plan(key: str, parameters: Parameters) -> list[PlannedClip]:
-  # A wrongly annotated apex is none of the three kinds.
+  # An annotated apex that is off is no nuisance of the three kinds.
   missed = parameters.nuisance if parameters.only == "all" else 0.0
   clips = plan_database(
     key, parameters.scale, parameters.seed, parameters.labels, missed
@@ -138,20 +149,20 @@ def is_finished(root: Path, parameters: dict) -> bool:
 
 
 def _write(root: Path, plan, parameters: Parameters, workers: int | None) -> None:
-  """Whatever is missing of the clips, then the workbooks."""
+  """Writes the clips that are missing, then the workbooks."""
   text = json.dumps(parameters.as_json(), indent=1) + "\n"
   (root / UNFINISHED).write_text(text, encoding="utf-8")
   _write_clips(root, plan, parameters, workers)
   for key, clips in plan.items():
     path = root / LAYOUTS[key].folders[0] / LAYOUTS[key].workbooks[0]
     path.write_bytes(workbook_bytes(clips, LAYOUTS[key]))
-    # Each database keeps the word when it is moved out of the root.
+    # In each database too, so that it is known as simulated if it is moved elsewhere.
     (path.parent / SIMULATED).write_text(text, encoding="utf-8")
   os.replace(root / UNFINISHED, root / SIMULATED)
 
 
 def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> None:
-  """Every clip that is not finished, a few of one subject at a time."""
+  """Writes every clip that is not finished, a few clips of one subject per job."""
   clips = [
     clip
     for clips in plan.values()
@@ -170,7 +181,7 @@ def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> Non
         for _ in write_subject(*job):
           bar.update()
       return
-    # Fresh processes: forking one that runs JAX's threads could lock up.
+    # New processes: a fork of one that runs JAX's threads could hang.
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
     release_signals = _hold_signals()
@@ -181,7 +192,7 @@ def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> Non
       for future in concurrent.futures.as_completed(futures):
         bar.update(future.result())
     except BaseException:
-      # What is half done is not worth waiting for: it is done again next time.
+      # Unfinished clips are not waited for: the next run writes them.
       for worker in set(multiprocessing.active_children()) - before:
         worker.terminate()
       raise
@@ -190,9 +201,9 @@ def _write_clips(root, plan, parameters: Parameters, workers: int | None) -> Non
 
 
 def _hold_signals() -> Callable[[], None]:
-  """Puts off Ctrl-C and SIGTERM until the function that is returned is called.
+  """Delays Ctrl-C and SIGTERM until the function that is returned is called.
 
-  A pool that is interrupted while it starts leaves semaphores and half-made workers.
+  A pool that is interrupted while it starts leaves semaphores and workers behind.
   """
   came = []
   before = {
@@ -210,14 +221,14 @@ def _hold_signals() -> Callable[[], None]:
 
 
 def _cores() -> int:
-  """The cores that this process may use, which may be fewer than the machine has."""
+  """Counts the cores that this process may use, perhaps fewer than the machine has."""
   if hasattr(os, "sched_getaffinity"):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
 
 
 def _obey_parent() -> None:
-  """Lets a worker end when its parent ends it, or has ended; Ctrl-C is the parent's."""
+  """Makes a worker end when its parent ends it or has ended, and ignore Ctrl-C."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -266,12 +277,12 @@ def _kept(clip: PlannedClip, parameters: Parameters) -> list[int]:
 
 
 def truth_path(root: Path, clip: PlannedClip) -> Path:
-  """Where a clip's truth lies; only evaluation may read it."""
+  """Returns the path of a clip's truth, which only evaluation may read."""
   return root / "truth" / clip.database / f"{clip.truth_name}.npz"
 
 
 def _write_truth(path: Path, film: Film, onset: Path) -> None:
-  """Writes the film's truth, and which file below the root shows the onset."""
+  """Writes the film's truth, with the onset's file, as a path below the root."""
   truth = dataclasses.asdict(film.truth()) | {"onset": onset.as_posix()}
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_suffix(f".{os.getpid()}.tmp")

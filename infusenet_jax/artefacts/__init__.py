@@ -1,1 +1,1 @@
-"""Where trained models look, and what light, head motion and noise make them say."""
+"""Measures where trained models look, and how light, head motion and noise mislead."""

@@ -1,18 +1,20 @@
-"""What magnification artefacts do to trained networks, measured on simulated faces.
+"""Measures on simulated faces what magnification artefacts do to trained networks.
 
     python -m infusenet_jax.artefacts --workdirs runs/quickstart runs/other --out DIR
 
-The runs were trained on simulated databases. Those are made again, with the same
-clips, faces and light, at nuisance 0, 1, 2 and 3, and with faces at rest under one kind
-of nuisance alone, at 1 and 2. Each fold's model is tested on the database that it never
-saw:
+The runs must have been trained on the same simulated databases. These are simulated
+again, with the same clips and faces. Nuisance is what changes although no muscle moves:
+light, motion of the head, and noise. Four test sets have all of it at the strengths 0,
+1 (as in training), 2 and 3. Nine show faces at rest: one without nuisance, the others
+with all of it or one kind alone, at the strengths 1 and 2. Each fold's model is tested
+on the database that it was not trained on. Measured are:
 
 * pointing: how much of what the model looks at lies where the face truly moved;
 * artefact response: false alarms where nothing but light, head or noise changed;
 * robustness: F1 against the strength of nuisance.
 
-Writes artefacts.json, .csv and .md and three figures; what was measured is kept in
-DIR/parts, and a study that was stopped goes on there.
+The command writes artefacts.json, .csv and .md and three figures. Measurements are kept
+in DIR/parts: a study that was stopped goes on from there.
 """
 
 import argparse
@@ -47,7 +49,7 @@ KINDS = ("all", "lighting", "motion", "noise")
 
 
 class StudySet(NamedTuple):
-  """One simulation to test on: its name and the flags of `data_prep simulate`."""
+  """A test set: its name, flags of `data_prep simulate`, and if faces are at rest."""
 
   name: str
   flags: tuple[str, ...]
@@ -72,12 +74,14 @@ def study(
 
   Args:
     workdirs: of finished runs, all trained on the same simulation.
-    sets: folder for the test sets, thirteen times the training set; default: OUT/sets.
+    sets: folder for the thirteen test sets; `out`/sets if None. At the training set's
+      scale each of them takes as much room as the training set.
     out: folder of the study.
-    scale: of the test sets; default: the training set's. Fewer clips, wider intervals.
+    scale: of the test sets; the training set's if None. A smaller one saves time, with
+      fewer clips and wider intervals.
 
   Raises:
-    UserError: something about the runs or the folders to be put right.
+    UserError: a run is unfinished or unsuitable, or a folder cannot be used.
   """
   runs = [Run(workdir) for workdir in workdirs]
   _check_names(runs)
@@ -98,7 +102,7 @@ def study(
 
 
 def make_set(sets: Path, wanted: StudySet, source: dict) -> Path:
-  """The records of one test set, made where they are not there yet."""
+  """Makes the records of one test set, unless they are there; returns their folder."""
   return simulated_records(
     sets / wanted.name,
     source["size"],
@@ -116,14 +120,14 @@ def measure_set(
   folder: Path,
   parts: dict[tuple[str, str], Part],
 ) -> None:
-  """Adds what each run makes of one set to `parts`, from disk where it is kept."""
+  """Adds each run's measurements on one set to `parts`, from disk if they are kept."""
   loaded: dict[int, tuple[Clips, np.ndarray | None]] = {}
   identity = repr(records_identity(records))
   for run in runs:
     digest = hashlib.sha256((run.digest + identity).encode()).hexdigest()[:8]
     path = folder / run.name / f"{wanted.name}-{digest}.csv"
     looks_path = path.with_name(f"{path.stem}-looks.csv")
-    if not path.exists():  # Written last.
+    if not path.exists():  # The predictions are written last.
       size = run.config.image_size
       if size not in loaded:
         clips = load_clips(records, size)
@@ -182,7 +186,7 @@ def _same_source(runs: Sequence[Run]) -> dict:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """The command; `python -m infusenet_jax.artefacts --help` explains it."""
+  """Runs the command; `python -m infusenet_jax.artefacts --help` explains it."""
   parser = argparse.ArgumentParser(
     prog="python -m infusenet_jax.artefacts",
     description=__doc__,

@@ -1,4 +1,4 @@
-"""Figures of the artefact study."""
+"""Draws the figures of the artefact study."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from infusenet_jax.artefacts.scores import NORMAL, Results, shown_evidence
 from infusenet_jax.evaluate.documents import SIMULATED, subtitle
 from infusenet_jax.evaluate.protocol import AVERAGES
 
-# Readable for the colour-blind (Okabe and Ito 2008); runs beyond these are hatched.
+# Colours that the colour-blind can tell apart (Okabe and Ito 2008). With more runs than
+# colours, the colours are used again, with hatched bars and dashed lines.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
 _STYLE = {
   "font.size": 9,
@@ -109,7 +110,7 @@ def _pointing(results: Results) -> Figure:
 
 
 def _bars(axes: Axes, groups: dict[str, list[dict]], runs: list[str]) -> None:
-  """A bar with a 95 % whisker for each run in each set; colours by place in `runs`."""
+  """Draws a bar with a 95 % whisker for each run in each set, by place in `runs`."""
   width = 0.8 / len(groups)
   for place, (run, found) in enumerate(groups.items()):
     x = np.arange(len(found)) + (place - (len(groups) - 1) / 2) * width

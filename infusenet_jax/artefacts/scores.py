@@ -1,4 +1,4 @@
-"""The numbers of the artefact study: robustness, false alarms, pointing."""
+"""Computes the numbers of the artefact study: robustness, false alarms, pointing."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,19 +15,25 @@ NORMAL = "nuisance-1"
 NO_NUISANCE = "still-none"
 RESAMPLES = 1000
 
-# run -> measure -> set -> what was found, all in percent but the change of logits.
+# {run: {measure: {test set: numbers}}}, in percent except for the change of logits.
 Results = dict[str, dict[str, dict[str, dict]]]
 
 
 class Part(NamedTuple):
-  """What one run made of one set: predictions, and looks where there are AUs."""
+  """Measurements of one run on one test set.
+
+  predictions: of the set's clips.
+  looks: where the run looked in clips that show AUs; [] for faces at rest.
+  """
 
   predictions: Predictions
   looks: list[Look]
 
 
 def summarise(parts: Mapping[tuple[str, str], Part], runs: Sequence[str]) -> Results:
-  """The study's numbers: {run: {"robustness", "response", "pointing"}} by set.
+  """Computes the study's numbers, by run, by measure and by test set.
+
+  The measures are "robustness", "response" and "pointing"; see the functions so named.
 
   Args:
     parts: {(run, set): Part}; sets of moving faces are called nuisance-N, those of
@@ -49,8 +55,17 @@ def summarise(parts: Mapping[tuple[str, str], Part], runs: Sequence[str]) -> Res
 
 
 def robustness(predictions: Predictions, normal: Predictions) -> dict:
-  """Database-average F1 in percent, how much it differs from normal nuisance, and F1 of
-  each AU."""
+  """Scores the predictions on a test set of moving faces, beside normal nuisance.
+
+  Args:
+    predictions: on the test set.
+    normal: on the set at nuisance 1.
+
+  Returns:
+    By F1 kind, in percent: the average of the database table with its interval, the F1
+    of each AU ("aus"), and how much the average differs from that of `normal`, paired
+    by clip ("against_normal").
+  """
   tables = cd6me_tables(predictions, resamples=RESAMPLES)
   paired = compare(*_same_clips(predictions, normal), resamples=RESAMPLES)
   found = {}
@@ -66,10 +81,16 @@ def robustness(predictions: Predictions, normal: Predictions) -> dict:
 
 
 def response(predictions: Predictions, rest: Predictions) -> dict:
-  """False alarms on faces at rest, and the change of logits against no nuisance.
+  """Counts false alarms on faces at rest, and how nuisance changes the logits.
 
-  alarms: in percent of clips, the mean over AUs with its 95 % interval over clips;
-  change and moved: mean change of a logit and mean |change|, clip by clip.
+  Args:
+    predictions: on the test set.
+    rest: on the set of faces at rest without nuisance.
+
+  Returns:
+    "alarms": false alarms in percent of clips, the mean over AUs with its 95 % interval
+    over clips; "change" and "moved": the mean change of a logit and the mean |change|,
+    paired by clip; each also by AU ("aus").
   """
   first, second = (aligned_runs(p) for p in _same_clips(predictions, rest))
   logits, before = (np.stack([run.logits for run in runs]) for runs in (first, second))
@@ -86,11 +107,12 @@ def response(predictions: Predictions, rest: Predictions) -> dict:
 
 
 def pointing(looks: Sequence[Look]) -> dict:
-  """For each evidence its mean share inside the true moving region, in percent.
+  """Computes how much of each evidence lies where the face truly moved, in percent.
 
-  The mean is over the AUs of their means over clips that show them, each averaged over
-  seeds; "region" is the same of the region's share of the face: what looking at the
-  whole face evenly would score, as "crop" is for the whole crop.
+  An evidence is a map of what a network looks at, such as "flow saliency". Its share
+  inside the moving region is averaged over seeds, then over the clips that show an AU,
+  then over the AUs. "region" and "crop" are for comparison: what looking evenly at the
+  whole face, or at the whole crop, would score.
   """
   clips: dict[tuple, list[Look]] = {}
   for look in looks:
@@ -119,10 +141,16 @@ def _share(look: Look, name: str) -> float:
 
 
 def shown_evidence(found: Mapping[str, dict]) -> dict[str, str]:
-  """{what tables and figures call an evidence: its name in `pointing`}, as is there.
+  """Chooses the evidences that tables and figures show, out of those in `pointing`.
 
-  Of the infused features those of the first stage, whose map is the finest, and of the
-  last, which decides.
+  Infused features are shown for the first stage, whose map is the finest, and for the
+  last one, from which the network decides.
+
+  Args:
+    found: from `pointing`.
+
+  Returns:
+    {label in tables and figures: name in `found`}, without those that `found` lacks.
   """
   features = sorted(name for name in found if name.startswith("feature"))
   called = {name: name for name in ("flow input", "magnified input")}
@@ -138,7 +166,7 @@ def _by_au(values: np.ndarray) -> dict[str, float]:
 
 
 def _interval(values: np.ndarray, groups: np.ndarray) -> dict[str, float]:
-  """Mean of the groups' means, with a bootstrap 95 % interval over their members."""
+  """Averages the groups' means, with a bootstrap 95 % interval over their members."""
   rng = np.random.default_rng(0)
   means, draws = [], []
   for group in np.unique(groups):
@@ -150,7 +178,10 @@ def _interval(values: np.ndarray, groups: np.ndarray) -> dict[str, float]:
 
 
 def _same_clips(first: Predictions, second: Predictions) -> list[Predictions]:
-  """Both without the clips that one lacks, as where no face was found in an onset."""
+  """Removes from both the clips that the other lacks.
+
+  A test set may lack a clip that could not be prepared there.
+  """
   names = [
     list(zip(p.database, p.subject, p.clip, strict=True)) for p in (first, second)
   ]

@@ -1,4 +1,4 @@
-"""The tables of the artefact study, as JSON, CSV and Markdown."""
+"""Writes the tables of the artefact study as JSON, CSV and Markdown."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,15 @@ _EVENLY = {"whole face, evenly": "region", "whole crop, evenly": "crop"}
 
 
 def write_study(out: Path, results: Results, about: Mapping) -> str:
-  """Writes artefacts.json, .csv and .md; returns the Markdown's first tables."""
+  """Writes artefacts.json, .csv and .md; returns the Markdown's main tables as text.
+
+  The Markdown file has in addition the tables by AU, and `about`.
+
+  Args:
+    out: folder, made if it is missing.
+    results: from `summarise`.
+    about: what the runs were trained on, their folders and the versions.
+  """
   out.mkdir(parents=True, exist_ok=True)
   title = subtitle("Artefact study", SIMULATED)
   whole = {"title": title, "simulated": True, "results": results, **about}

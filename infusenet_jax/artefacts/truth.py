@@ -1,7 +1,7 @@
-"""Where a network looks, as maps over the crop, and where the face truly moved.
+"""Compares where a network looks, as maps over the crop, with where the face moved.
 
-Truth is known of simulated databases alone: `python -m data_prep build` puts it beside
-their records.
+Where the face truly moved is known of simulated databases alone: `python -m data_prep
+build` writes it beside their records.
 """
 
 from pathlib import Path
@@ -15,17 +15,20 @@ from infusenet_jax.clips.schema import GRID, TRUTH
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import read_arrays
 
-# The mean head of the simulator: half its width, its crown and its chin, in distances
-# between the pupils.
+# The mean head of the simulator: half its width, and the heights of crown and chin
+# below the eyes, in distances between the pupils.
 _HEAD = (1.11, -1.72, 1.84)
 
 
 def share_inside(evidence: np.ndarray, region: np.ndarray) -> np.ndarray:
-  """Share of each map's sum inside its region, (N,) in [0, 1]; NaN of an empty map.
+  """Computes which share of each map's sum lies inside a region of the map.
 
   Args:
-    evidence: (N, H, W), not negative.
-    region: (N, H, W) in [0, 1], how much of each cell belongs to it.
+    evidence: N maps, (N, H, W), not negative.
+    region: (N, H, W) in [0, 1]: how much of each cell belongs to the region.
+
+  Returns:
+    (N,) in [0, 1]; NaN for a map that is 0 everywhere.
   """
   evidence = np.asarray(evidence, np.float64)
   total = evidence.sum((1, 2))
@@ -34,7 +37,7 @@ def share_inside(evidence: np.ndarray, region: np.ndarray) -> np.ndarray:
 
 
 def face(grid: int = GRID) -> np.ndarray:
-  """The part of a crop that shows the face, (grid, grid) of 0 and 1: an ellipse."""
+  """Makes a mask of the face in a crop: an ellipse, (grid, grid) of 0 and 1."""
   width, crown, chin = (EYES_APART * part for part in _HEAD)
   place = (np.arange(grid) + 0.5) / grid
   x = (place - EYES_CENTRE[0]) / width
@@ -43,10 +46,14 @@ def face(grid: int = GRID) -> np.ndarray:
 
 
 def read_truth(data_dir: str | Path, clips: Clips) -> np.ndarray:
-  """Where each clip's face truly moved, (N, GRID, GRID) float32 in [0, 1].
+  """Reads where each clip's face truly moved, (N, GRID, GRID) float32 in [0, 1].
+
+  Args:
+    data_dir: folder of the records.
+    clips: the N clips, from these records.
 
   Raises:
-    UserError: the records hold no truth, or not that of every clip.
+    UserError: the records lack this truth, or that of one of the clips.
   """
   known = {}
   for key, folder in prepared_databases(data_dir).items():

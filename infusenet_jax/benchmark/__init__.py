@@ -1,1 +1,1 @@
-"""How fast a config runs, of what the device can do, and beside PyTorch."""
+"""Measures how fast a config runs, compared with the device's limits and PyTorch."""

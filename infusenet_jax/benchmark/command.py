@@ -1,4 +1,4 @@
-"""Times a config's compiled steps, whole epochs and, beside them, PyTorch.
+"""Times a config's compiled steps and whole epochs, and PyTorch's epochs to compare.
 
 python -m infusenet_jax.benchmark --config=configs/cd6me.py --config.image_size=112
 python -m infusenet_jax.benchmark --config=configs/cd6me.py --peer=torch --out=FILE
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
   config = read_config(("cd6me",))
   start_log()
   keep_freed_memory()
-  if _PEER.value:  # Or JAX takes most of a GPU's memory before PyTorch starts.
+  if _PEER.value:  # Otherwise JAX takes most of a GPU's memory before PyTorch starts.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   results = run(
     config,
@@ -87,7 +87,7 @@ def run(
   Args:
     config: of task "cd6me".
     repeats: how many calls of each step, and how many epochs, are timed.
-    steps: of an epoch that is timed.
+    steps: how many steps an epoch that is timed has.
     peer: whether PyTorch's epochs are timed in turn with ours.
     sweeping: whether other batch sizes and dtypes are measured too.
     trace: folder for a profile of a few steps.
@@ -108,7 +108,7 @@ def run(
     f"{config.name}: {config.image_size} px, batch {batch_size}, {dtype}; the clips "
     "are noise made in memory"
   )
-  # First, so that a missing PyTorch is said before minutes of work.
+  # Before all else, so that minutes are not lost if PyTorch is missing.
   peers = dict(torch_epochs(clips, batch_size)) if peer else {}
   ceilings = measure_ceilings(dtype)
   print(ceilings_line(ceilings) + "\n")
@@ -126,7 +126,7 @@ def run(
   timings = time_in_turn(epochs, repeats)
   print(f"\n{steps} steps, loading to loss, {repeats} epochs of each in turn")
   seen = dict.fromkeys(timings, len(clips))
-  seen[OURS] *= measured.folds  # Each of the folds side by side sees them all.
+  seen[OURS] *= measured.folds  # Each of the folds side by side trains on all clips.
   print(epoch_table(timings, seen))
   results["epochs"] = {
     name: asdict(timing) | {"clips": seen[name]} for name, timing in timings.items()
@@ -156,9 +156,9 @@ def _as_json(measured: Steps, batch_size: int) -> dict[str, Any]:
 
 
 def sweep(config: ConfigDict, repeats: int) -> list[dict[str, Any]]:
-  """Prints and returns the steps at other batch sizes and dtypes.
+  """Measures the steps at other batch sizes and dtypes; prints and returns the results.
 
-  A batch that does not fit, or that the devices cannot share, is said to.
+  For a batch that does not fit, or that the devices cannot share, a line says so.
   """
   found, rows = [], [("dtype", "batch", *STEP_COLUMNS)]
   for dtype in ("float32", "bfloat16"):

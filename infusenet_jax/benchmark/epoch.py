@@ -1,4 +1,4 @@
-"""Whole epochs as training runs them, on clips of noise; ours and PyTorch's in turn."""
+"""Times whole epochs, ours and PyTorch's in turn, on clips of noise."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +22,12 @@ from infusenet_jax.training.simulated import clips_expected
 
 OURS = "infusenet_jax"
 
-# Runs one epoch, in an order drawn from a number, and returns its loss.
+# A function that runs one epoch, in an order drawn from a number, and returns its loss.
 Epoch = Callable[[int], float]
 
 
 def noise_clips(config: ConfigDict, count: int) -> Clips:
-  """Clips of noise in memory, as records are once they are read; no file is needed."""
+  """Makes clips of noise in memory, in the form that `load_clips` returns."""
   rng = np.random.default_rng(0)
   names = np.array([f"noise{i}" for i in range(count)])
   shape = (count, config.image_size, config.image_size, 3)
@@ -44,7 +44,7 @@ def noise_clips(config: ConfigDict, count: int) -> Clips:
 
 
 def our_epoch(config: ConfigDict, network: Network, clips: Clips) -> Epoch:
-  """Training as `folds.train_folds` does it, without checkpoints."""
+  """Makes a function that trains an epoch as `train_folds` does, but saves nothing."""
   batch_size, folds = config.train.batch_size, network.mesh.shape["fold"]
   experiment = make_experiment(config, network, clips)
   inputs = experiment.inputs
@@ -66,8 +66,9 @@ def our_epoch(config: ConfigDict, network: Network, clips: Clips) -> Epoch:
 
 
 def torch_epochs(clips: Clips, batch_size: int) -> Iterator[tuple[str, Epoch]]:
-  """PyTorch's contenders by name: as published, its magnifier frozen, and on a GPU
-  compiled.
+  """Yields PyTorch's epochs by name: as published; with its magnifier frozen; compiled.
+
+  The compiled one is only there on a GPU.
 
   Raises:
     UserError: PyTorch cannot be imported.
@@ -94,9 +95,10 @@ def torch_epochs(clips: Clips, batch_size: int) -> Iterator[tuple[str, Epoch]]:
 
 
 def time_in_turn(epochs: dict[str, Epoch], repeats: int) -> dict[str, Timing]:
-  """Times one epoch of each after the other, `repeats` times over.
+  """Times one epoch of each in turn, and this `repeats` times.
 
-  So other work on the machine meets all of them. An untimed round comes first.
+  Taken in turn, all of them suffer alike from other work on the machine. A round that
+  is not timed comes first.
   """
   seconds = {name: [] for name in epochs}
   for number in range(repeats + 1):
@@ -115,11 +117,19 @@ def whole_run(
   eval_seconds: float,
   magnify_seconds: float,
 ) -> dict[str, Any] | None:
-  """Seconds of a whole CD6ME run, from the seconds of one step of each kind.
+  """Estimates the seconds of a whole CD6ME run, from the seconds of single steps.
 
-  All folds, epochs and seeds of `config`, `side_by_side` at a time; its clips are those
-  of its records, or of the published databases. Preparing data, compiling and
-  checkpoints are not in it. None for another protocol: only the records tell its folds.
+  It counts all folds, epochs and seeds of `config`, on the clips in its records or else
+  of the published databases. Preparing data, compiling and checkpoints are left out.
+
+  Args:
+    config: of the run.
+    side_by_side: how many folds are trained at once.
+    train_seconds, eval_seconds, magnify_seconds: of one step of each kind.
+
+  Returns:
+    The counts and seconds by name; None for another protocol, whose folds are only
+    known from the records.
   """
   if config.protocol != "cd6me":
     return None

@@ -1,11 +1,11 @@
-"""How exactly the eyes are found: the tables of docs/faces.md.
+"""Measures how exactly the eyes are found; prints the tables of docs/faces.md.
 
   python -m infusenet_jax.benchmark.face_accuracy --simulated DIR --photographs DIR
 
 The simulated databases are those of `python -m data_prep simulate --out DIR`. The
 photographs are not part of this project: marked_eyes.json says which files of which
-packages they are and where their eyes are, marked by hand; docs/faces.md how to get
-them. matplotlib's is always there.
+packages they are and where their eyes are, marked by hand; docs/faces.md says how to
+get them. The one that comes with matplotlib is always used.
 """
 
 import argparse
@@ -28,14 +28,14 @@ from infusenet_jax.runtime.text import text_table
 MARKED = Path(__file__).with_name("marked_eyes.json")
 ANGLES = (0, 20, -20, 35, -35)  # Degrees by which a picture is turned, clockwise.
 SCALES = (0.5, 1.0, 2.0)
-FOUND = 0.25  # A pair is found if neither eye is off by more, in eye distances.
+FOUND = 0.25  # Eyes count as found if both errors are less, in eye distances.
 GOAL = 0.05
 TIMED = 640  # Longer side of the frames that are timed, pixels.
 HEADER = ["", "pairs", "found", "mean error", "worse eye", "largest", "below 5 %"]
 
 
 def main() -> None:
-  """The command; `--help` explains it."""
+  """Runs the command; `--help` explains it."""
   parser = argparse.ArgumentParser(
     prog="python -m infusenet_jax.benchmark.face_accuracy",
     description=__doc__,
@@ -60,10 +60,16 @@ def main() -> None:
 
 
 def find_photographs(folder: Path | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-  """The photographs at hand: name -> (H, W, 3) uint8 and the eyes (faces, 2, 2).
+  """Finds the photographs of marked_eyes.json that are on this machine.
+
+  Args:
+    folder: where they are looked for, besides matplotlib's own.
+
+  Returns:
+    {name: (picture (H, W, 3) uint8, eyes (faces, 2, 2))}.
 
   Raises:
-    UserError: one that bears a name of the list is another file.
+    UserError: a file has the name of a photograph but another content.
   """
   samples = Path(matplotlib.get_data_path()) / "sample_data"
   found, missing = {}, []
@@ -85,7 +91,7 @@ def find_photographs(folder: Path | None) -> dict[str, tuple[np.ndarray, np.ndar
 
 
 def photograph_tables(detector: FaceDetector, photographs: dict) -> str:
-  """Errors by scale and angle, and by photograph."""
+  """Makes the tables of errors by scale and angle, and by photograph."""
   by_way, by_name = {}, {}
   for name, (picture, eyes) in tqdm(photographs.items(), desc="photographs"):
     for scale in SCALES:
@@ -100,7 +106,7 @@ def photograph_tables(detector: FaceDetector, photographs: dict) -> str:
 
 
 def simulated_table(detector: FaceDetector, root: Path) -> str:
-  """Errors by database, as filmed and turned."""
+  """Makes the table of errors by simulated database, as filmed and turned."""
   errors: dict[str, list[np.ndarray]] = {}
   for key, frame, eyes in tqdm(list(simulated(root)), desc="simulated"):
     frame = read_frame(frame)
@@ -114,10 +120,10 @@ def simulated_table(detector: FaceDetector, root: Path) -> str:
 
 
 def simulated(root: Path) -> Iterator[tuple[str, Path, np.ndarray]]:
-  """Every clip's database, onset and true eyes (1, 2, 2).
+  """Yields every simulated clip's database, onset file and true eyes (1, 2, 2).
 
   Raises:
-    UserError: the folder holds no simulation that says where the eyes are.
+    UserError: the folder holds no simulation with the places of the eyes.
   """
   paths = sorted(root.glob("truth/*/*.npz"))
   for path in paths:
@@ -137,9 +143,10 @@ def simulated(root: Path) -> Iterator[tuple[str, Path, np.ndarray]]:
 def turned(
   picture: np.ndarray, eyes: np.ndarray, degrees: float, scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
-  """A picture turned clockwise and scaled, all of it, and where its eyes are then.
+  """Turns a picture clockwise and scales it; also returns where its eyes are then.
 
-  What is outside of the picture repeats its edge.
+  The new picture is so large that none of the old one is lost; its corners are filled
+  by repeating the edge.
   """
   if scale < 1:
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -162,12 +169,15 @@ def turned(
 def eye_errors(
   detector: FaceDetector, frame: np.ndarray, eyes: np.ndarray
 ) -> list[np.ndarray]:
-  """Each pair's two errors (2,) in distances between the eyes; NaN if it is missed.
+  """Computes the errors of both eyes of each face, in distances between its eyes.
 
   Args:
     detector: is asked for all faces in the frame.
     frame: (H, W, 3) uint8, blue-green-red.
-    eyes: (faces, 2, 2), the left eye of the picture first.
+    eyes: (faces, 2, 2), true places, first the eye on the left of the picture.
+
+  Returns:
+    An array (2,) for each face; NaN for a face that was not found.
   """
   faces, errors = detector.find(frame), []
   for pair in eyes:
@@ -190,7 +200,10 @@ def _row(name: str, errors: list[np.ndarray]) -> list[object]:
 
 
 def median_seconds(detector: FaceDetector, pictures: list[np.ndarray]) -> float:
-  """CPU time: median over pictures, resized to TIMED, of the best of five searches."""
+  """Measures the CPU seconds of a search: the median over pictures of the best of five.
+
+  The pictures are resized to TIMED.
+  """
   best = []
   for picture in pictures:
     scale = TIMED / max(picture.shape[:2])
@@ -198,7 +211,7 @@ def median_seconds(detector: FaceDetector, pictures: list[np.ndarray]) -> float:
     frame = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=way)
     times = []
     for _ in range(5):
-      start = time.thread_time()  # What else the machine does hardly counts.
+      start = time.thread_time()  # Other work on the machine hardly affects it.
       detector.find(frame)
       times.append(time.thread_time() - start)
     best.append(min(times))

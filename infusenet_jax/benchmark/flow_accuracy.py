@@ -1,10 +1,10 @@
-"""How exact the optical flow is, beside OpenCV's methods: makes docs/flow.md.
+"""Measures how exact the optical flow is, compared with OpenCV's; writes docs/flow.md.
 
   python -m infusenet_jax.benchmark.flow_accuracy --out docs/flow.md
 
 OpenCV's TV-L1 is only in opencv-contrib-python-headless, the photographs of China and
-of a flower only in scikit-learn; what is not installed is left out of the page, which
-says so.
+of a flower only in scikit-learn. What is not installed is left out, and the page says
+so.
 """
 
 import argparse
@@ -156,8 +156,11 @@ def report() -> str:
 
 
 def pictures() -> dict[str, np.ndarray]:
-  """Grey (SIZE, SIZE) float32 pictures by name: photographs that installed packages
-  bring along, whole and in part, and two textures of a natural spectrum."""
+  """Collects grey pictures by name, (SIZE, SIZE) float32.
+
+  They are photographs that installed packages bring along, whole and in part, and two
+  textures of a natural spectrum.
+  """
   sample = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
   photograph = cv2.imread(str(sample), cv2.IMREAD_GRAYSCALE)
   if photograph is None:
@@ -169,7 +172,7 @@ def pictures() -> dict[str, np.ndarray]:
   try:
     from sklearn.datasets import load_sample_image
   except ImportError:
-    pass  # The page says so.
+    pass  # Left out; the page says so.
   else:
     for name in ("china", "flower"):
       grey = cv2.cvtColor(load_sample_image(f"{name}.jpg"), cv2.COLOR_RGB2GRAY)
@@ -191,7 +194,7 @@ def pictures() -> dict[str, np.ndarray]:
 def pair(
   image: np.ndarray, peak: float, gain: float, ramp: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """(first, second, flow): a picture moved by four bumps, the light changed after.
+  """Moves a picture by four bumps, then changes the light: (first, second, flow).
 
   `second` at x + flow(x) shows what `first` shows at x, exactly: the bumps are
   evaluated where each pixel of `second` came from, found by fixed-point iteration.
@@ -223,9 +226,9 @@ def pair(
 
 
 def opencv_methods() -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
-  """OpenCV's dense flows of two frames; TV-L1 only where opencv-contrib is."""
+  """Returns OpenCV's methods by name; TV-L1 only if opencv-contrib is installed."""
   dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-  settings = (None, 0.5, 3, 15, 3, 5, 1.2, 0)  # those of OpenCV's tutorial
+  settings = (None, 0.5, 3, 15, 3, 5, 1.2, 0)  # as in OpenCV's tutorial
   methods = {
     "OpenCV DIS medium": lambda a, b: dis.calc(a.astype("u1"), b.astype("u1"), None),
     "OpenCV Farneback": lambda a, b: cv2.calcOpticalFlowFarneback(a, b, *settings),
@@ -239,13 +242,13 @@ def opencv_methods() -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def relative_error(flow: np.ndarray, truth: np.ndarray) -> np.ndarray:
-  """(B,): RMS error / RMS motion of each pair of (B, H, W, 2) flows."""
+  """Computes RMS error / RMS motion, (B,), of each of the flows (B, H, W, 2)."""
   axes = (1, 2, 3)
   return np.sqrt(((flow - truth) ** 2).mean(axes) / (truth**2).mean(axes))
 
 
 def seconds(method: Callable, *frames: np.ndarray) -> float:
-  """The wall-clock time of one call."""
+  """Measures the wall-clock seconds of one call."""
   start = time.perf_counter()
   method(*frames)
   return time.perf_counter() - start

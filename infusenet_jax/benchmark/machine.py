@@ -1,4 +1,4 @@
-"""What a benchmark ran on: device, threads, versions, memory."""
+"""Describes what a benchmark ran on: device, threads, versions, memory."""
 
 import contextlib
 import importlib.metadata
@@ -15,7 +15,7 @@ from infusenet_jax.runtime.workdir import versions
 
 
 def machine() -> dict[str, Any]:
-  """Device name and count, threads, load before the start, versions."""
+  """Collects the device's name and count, threads, present load and versions."""
   device = jax.devices()[0]
   found = {
     "device": _cpu_name() if device.platform == "cpu" else device.device_kind,
@@ -31,14 +31,14 @@ def machine() -> dict[str, Any]:
 
 
 def threads() -> int:
-  """The threads that JAX computes with on a CPU: as many as this process may use."""
+  """Counts JAX's threads on a CPU: as many as the cores that this process may use."""
   if hasattr(os, "sched_getaffinity"):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
 
 
 def peak_memory() -> dict[str, int]:
-  """Most bytes that this process, and where it says so the first device, ever held."""
+  """Returns the most bytes that this process and, if known, the first device held."""
   unit = 1 if sys.platform == "darwin" else 1024
   found = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
   stats = jax.local_devices()[0].memory_stats() or {}
@@ -48,7 +48,7 @@ def peak_memory() -> dict[str, int]:
 
 
 def free_memory() -> int | None:
-  """Bytes that the first device, or the machine for a CPU, has left; None: unknown."""
+  """Returns the free bytes of the device (CPU: of the machine), or None if unknown."""
   stats = jax.local_devices()[0].memory_stats() or {}
   if "bytes_limit" in stats:
     return stats["bytes_limit"] - stats.get("bytes_in_use", 0)

@@ -1,4 +1,4 @@
-"""How fast a compiled step runs, and how fast this device could run it at best.
+"""Measures how fast a compiled step runs, and how fast the device could run it at best.
 
 A step that makes F floating-point operations and moves B bytes takes at least
 max(F / peak, B / bandwidth) seconds (Williams, Waterman and Patterson, "Roofline",
@@ -30,7 +30,14 @@ class Timing:
 
 @dataclass(frozen=True)
 class Ceilings:
-  """What one device reaches: `flops` per second, `bandwidth` in bytes per second."""
+  """What one device reaches, and on what that was measured.
+
+  flops: floating-point operations a second, in a product of square matrices.
+  bandwidth: bytes a second, read and written, in a copy.
+  matrix_size: rows of these matrices.
+  copied_bytes: size of the array that was copied.
+  dtype: of the product.
+  """
 
   flops: float
   bandwidth: float
@@ -39,16 +46,16 @@ class Ceilings:
   dtype: str
 
   def seconds(self, flops: float, num_bytes: float) -> float:
-    """The shortest time that work of this size can take."""
+    """Returns the shortest time that work of this size can take."""
     return max(flops / self.flops, num_bytes / self.bandwidth)
 
 
 @dataclass(frozen=True)
 class Measurement:
-  """One compiled step.
+  """What was measured of one compiled step.
 
   Attributes:
-    compile_seconds: from Python function to machine code.
+    compile_seconds: from the Python function to machine code.
     flops, num_bytes: per call and device, as XLA counts them.
     memory: bytes of arguments, results and scratch space, per device.
     timing: of one call.
@@ -64,26 +71,29 @@ class Measurement:
 
   @property
   def share(self) -> float:
-    """The share of the roofline that is reached, 0 to 1."""
+    """The share of the attainable speed that is reached, 0 to 1."""
     return self.attainable / self.timing.median
 
   def as_json(self) -> dict[str, Any]:
-    """All of it, with the share."""
+    """Returns all fields and the share as a dict."""
     return asdict(self) | {"roofline_share": self.share}
 
 
 class DoesNotFit(Exception):
-  """A step needs more memory than there is; the message says how much."""
+  """Raised if a step needs more memory than there is; the message says how much."""
 
 
 def summary(seconds: list[float]) -> Timing:
-  """Median and quartiles."""
+  """Summarises repeated measurements by their median and quartiles."""
   low, median, high = np.quantile(seconds, (0.25, 0.5, 0.75))
   return Timing(float(median), float(low), float(high), len(seconds))
 
 
 def time_calls(call: Callable[[], Any], repeats: int) -> Timing:
-  """Times `call`, which returns arrays that are waited for, after one untimed call."""
+  """Times calls of a function until the arrays that it returns are ready.
+
+  A first call is not timed.
+  """
   seconds = []
   for _ in range(repeats + 1):
     start = time.perf_counter()
@@ -93,9 +103,10 @@ def time_calls(call: Callable[[], Any], repeats: int) -> Timing:
 
 
 def measure_ceilings(dtype: jnp.dtype, repeats: int = 7) -> Ceilings:
-  """The fastest of `repeats` matrix products in `dtype`, and of as many copies.
+  """Measures the ceilings: the fastest of `repeats` matrix products, and of copies.
 
-  The product is at JAX's default precision, as the network's convolutions are.
+  The product is in `dtype`, at JAX's default precision, as the network's convolutions
+  are.
   """
   on_cpu = jax.default_backend() == "cpu"
   size = 2048 if on_cpu else 8192
@@ -103,8 +114,8 @@ def measure_ceilings(dtype: jnp.dtype, repeats: int = 7) -> Ceilings:
   multiply = jax.jit(lambda a: a @ a)
   fastest = _fastest(lambda: multiply(a), repeats)
   x = jnp.ones((1 << (26 if on_cpu else 28),), jnp.float32)
-  # Its own memory takes the result: new memory would be timed as well. A plain copy
-  # may be left out by the compiler; a changed sign cannot be.
+  # The argument is donated, so that the time to get new memory is not measured. A plain
+  # copy could be left out by the compiler; a change of sign cannot.
   copy = jax.jit(jnp.negative, donate_argnums=0)
 
   def copy_once() -> jax.Array:
@@ -132,15 +143,15 @@ def _fastest(call: Callable[[], jax.Array], repeats: int) -> float:
 
 
 def compile_step(step: Callable, arguments: tuple) -> tuple[Any, float]:
-  """The compiled program and the seconds that it took.
+  """Compiles a step; returns the program and the seconds that compiling took.
 
   Raises:
-    DoesNotFit: it would need more memory than is free now.
+    DoesNotFit: the program would need more memory than is free now.
   """
   start = time.perf_counter()
   compiled = step.lower(*arguments).compile()
   seconds = time.perf_counter() - start
-  # The arguments are in memory already.
+  # Only scratch space and results are new; the arguments are in memory already.
   analysis = compiled.memory_analysis()
   needed = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
   needed -= analysis.alias_size_in_bytes

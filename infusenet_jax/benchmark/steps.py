@@ -1,4 +1,4 @@
-"""The compiled steps of a config, measured one by one on a batch of noise."""
+"""Measures the compiled steps of a config, one by one, on a batch of noise."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,13 +31,14 @@ from infusenet_jax.training.engine.network import (
 
 @dataclass(frozen=True)
 class Steps:
-  """What was measured, and the network and the train step that it was measured on.
+  """The measurements of a network's steps.
 
   Attributes:
-    train: an update of as many folds as the mesh has side by side.
-    eval: the logits of a batch, the infusions' rotations at hand.
-    magnify: a frozen magnifier's latents of a batch, computed once per clip and run;
-      None where there is no such step.
+    network: whose steps were measured.
+    train: of an update of as many folds as the mesh trains side by side.
+    eval: of the logits of a batch, with the infusions' rotations computed before.
+    magnify: of a frozen magnifier's latents of a batch, which a run computes once per
+      clip; None for networks without a frozen magnifier.
     train_once: runs one train step.
   """
 
@@ -53,7 +54,7 @@ class Steps:
     return self.network.mesh.shape["fold"]
 
   def clips(self, batch_size: int) -> dict[str, tuple[Measurement, int]]:
-    """Each measurement by its step's name, and how many clips one call takes."""
+    """Returns by a step's name its measurement and how many clips one call takes."""
     even = even_batch(batch_size, self.network.mesh)
     found = {"train": (self.train, self.folds * batch_size), "eval": (self.eval, even)}
     return found | ({"magnify": (self.magnify, even)} if self.magnify else {})
@@ -70,7 +71,7 @@ def measure_steps(config: ConfigDict, ceilings: Ceilings, repeats: int) -> Steps
   network = build_network(config, mesh)
   state = initial_state(config, network, config.seeds[0])
   even = even_batch(batch_size, mesh)
-  # One step a dispatch: what is counted and timed is a step's.
+  # One step a dispatch, so that a single step is counted and timed.
   inputs = make_inputs(noise(config, even), batch_size, mesh, steps_per_dispatch=1)
 
   def draw(_: int) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +104,7 @@ def _measured(step, arguments: tuple, ceilings, repeats: int) -> Measurement:
 
 
 def noise(config: ConfigDict, count: int) -> dict[str, np.ndarray]:
-  """What the network sees of `count` clips of noise, by the names of a batch."""
+  """Makes what the network sees of `count` clips of noise, by the names in a batch."""
   rng = np.random.default_rng(0)
   arrays = {}
   for name, like in batch_shapes(config).items():
@@ -119,7 +120,7 @@ def noise(config: ConfigDict, count: int) -> dict[str, np.ndarray]:
 
 
 def noise_frames(config: ConfigDict, count: int) -> dict[str, np.ndarray]:
-  """Frames (count, H, W, 3) of noise, uint8."""
+  """Makes frames of noise by name, (count, H, W, 3) uint8 each."""
   size, rng = config.image_size, np.random.default_rng(0)
   return {
     name: rng.integers(0, 256, (count, size, size, 3), np.uint8) for name in FRAMES

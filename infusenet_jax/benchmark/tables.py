@@ -1,4 +1,4 @@
-"""The benchmark's numbers as lines and tables of text."""
+"""Formats the benchmark's numbers as lines and tables of text."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ STEP_COLUMNS = (
 
 
 def step_rows(measured: Steps, batch_size: int) -> list[tuple[str, ...]]:
-  """One row of `STEP_COLUMNS` per step."""
+  """Makes a row with the columns `STEP_COLUMNS` for each step."""
   return [
     (
       name,
@@ -34,7 +34,13 @@ def step_rows(measured: Steps, batch_size: int) -> list[tuple[str, ...]]:
 
 
 def epoch_table(timings: dict[str, Timing], clips: dict[str, int]) -> str:
-  """Seconds of one epoch of so many clips, ours and others'; ratios are by clip."""
+  """Makes the table of the seconds of one epoch, ours and others'.
+
+  Args:
+    timings: of one epoch, by name.
+    clips: how many clips that epoch has, by name. The last column compares the time per
+      clip with ours.
+  """
   each = {name: timing.median / clips[name] for name, timing in timings.items()}
   rows = [("epoch", "s", "quartiles", "clips/s", "times ours")]
   rows += [
@@ -51,7 +57,7 @@ def epoch_table(timings: dict[str, Timing], clips: dict[str, int]) -> str:
 
 
 def ceilings_line(ceilings: Ceilings) -> str:
-  """What the roofline is made of."""
+  """Formats the two ceilings that make the roofline."""
   size = ceilings.matrix_size
   return (
     f"ceilings: {ceilings.flops / 1e9:,.0f} GFLOP/s ({ceilings.dtype} product of "
@@ -61,7 +67,7 @@ def ceilings_line(ceilings: Ceilings) -> str:
 
 
 def whole_run_line(config: ConfigDict, whole: dict[str, Any]) -> str:
-  """How long a run of `config` takes."""
+  """Formats how long a whole run of `config` takes."""
   return (
     f"whole run ({whole['clips']} clips, {whole['folds']} folds, {whole['seeds']} "
     f"seeds, {config.train.epochs} epochs: {whole['steps']} steps): "

@@ -1,7 +1,7 @@
-"""From a frame to a crop: where the eyes lie in it, and how pixels get there.
+"""Aligns faces: the transform from a frame to a crop, and how the crop is resampled.
 
-One alignment serves all frames of a clip: aligning every frame by its own detection
-would add the detector's jitter to a motion of a fraction of a pixel.
+One alignment, found in the onset, serves all frames of a clip: aligning every frame by
+its own detection would add the detector's jitter to a motion of a fraction of a pixel.
 """
 
 import dataclasses
@@ -9,52 +9,55 @@ import dataclasses
 import cv2
 import numpy as np
 
-# Where the eyes' midpoint lies in the crop and how far apart they are, as fractions
-# of its side: the brows' and the chin's furthest motions stay inside with a margin.
+# Where the point between the eyes lies in the crop and the distance between the eyes,
+# as fractions of the crop's side. Brows and chin stay inside with a margin, however far
+# they move.
 EYES_CENTRE = (0.5, 0.38)
 EYES_APART = 0.35
 
 
 @dataclasses.dataclass(frozen=True)
 class Face:
-  """A face in a frame, in the frame's pixels; a pixel's centre is a whole number."""
+  """A face in a frame, in the frame's pixels, whose centres are at whole numbers."""
 
   box: np.ndarray  # (4,) float64: left, top, width, height.
   confidence: float  # In [0, 1].
-  # (5, 2) float64, (x, y): eyes, nose, corners of the mouth; of each pair the one first
-  # that is on the left in the picture of an upright head.
+  # (5, 2) float64, (x, y): two eyes, the nose, two corners of the mouth; of each two,
+  # first the one on the left of the picture when the head is upright.
   landmarks: np.ndarray
 
   @property
   def eyes(self) -> np.ndarray:
-    """(2, 2): the left and the right eye's (x, y)."""
+    """The (x, y) of the two eyes, (2, 2), first the one on the left of the picture."""
     return self.landmarks[:2]
 
   @property
   def side(self) -> float:
-    """The longer side of the box, pixels."""
+    """The longer side of the box, in pixels."""
     return float(max(self.box[2:]))
 
   @property
   def eye_distance(self) -> float:
-    """Pixels from eye to eye."""
+    """The distance between the eyes, in pixels."""
     return float(np.linalg.norm(self.eyes[1] - self.eyes[0]))
 
   @property
   def angle(self) -> float:
-    """How far the head is turned in the picture, degrees in (-180, 180], clockwise."""
+    """The angle of the line between the eyes, degrees in (-180, 180], clockwise."""
     dx, dy = self.eyes[1] - self.eyes[0]
     return float(np.degrees(np.arctan2(dy, dx)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Alignment:
-  """A similarity transform from frame to crop, and where it comes from."""
+  """A similarity transform from frame to crop, and how it was found."""
 
   matrix: np.ndarray  # (2, 3) float64: crop = matrix @ (x, y, 1), in pixels.
-  size: int
-  found: str  # "eyes", "cropped", or "centre" where no face was found.
-  face: Face | None = None  # The face that the crop goes by.
+  size: int  # Side of the crop, pixels.
+  # "eyes": by the eyes of `face`; "cropped": the frame was a crop of a face already;
+  # "centre": no face was found, so the middle of the frame was taken.
+  found: str
+  face: Face | None = None  # The face that the crop was aligned by.
 
   @property
   def aligned(self) -> bool:
@@ -62,7 +65,10 @@ class Alignment:
 
 
 def from_eyes(left: np.ndarray, right: np.ndarray, size: int) -> np.ndarray:
-  """(2, 3) similarity that puts two eyes, (x, y) each, in their place in the crop."""
+  """Computes the (2, 3) similarity that puts two eyes, (x, y) each, in their place.
+
+  In a crop of `size` pixels that is at `EYES_CENTRE`, at a distance of `EYES_APART`.
+  """
   left, right = np.asarray(left, float), np.asarray(right, float)
   dx, dy = (right - left) * (EYES_APART * size) / np.sum((right - left) ** 2)
   turn = np.array([[dx, dy], [-dy, dx]])
@@ -71,12 +77,15 @@ def from_eyes(left: np.ndarray, right: np.ndarray, size: int) -> np.ndarray:
 
 
 def whole_frame(frame: np.ndarray, size: int) -> Alignment:
-  """The alignment that only resizes an already cropped face, keeping its shape."""
+  """Makes the alignment of a face that is cropped already: it is only resized.
+
+  Width and height are scaled alike; what a frame lacks to a square repeats its edge.
+  """
   return Alignment(_square(frame, max(frame.shape[:2]), size), size, "cropped")
 
 
 def centre(frame: np.ndarray, size: int) -> Alignment:
-  """The alignment to the largest square about a frame's centre."""
+  """Makes the alignment to the largest square around the centre of a frame."""
   return Alignment(_square(frame, min(frame.shape[:2]), size), size, "centre")
 
 
@@ -86,9 +95,15 @@ def _square(frame: np.ndarray, side: int, size: int) -> np.ndarray:
 
 
 def from_square(corner: tuple[float, float], side: float, size: int) -> np.ndarray:
-  """(2, 3) transform of a square, in continuous coordinates, to the whole crop."""
+  """Computes the (2, 3) transform that takes a square of the frame to the whole crop.
+
+  Args:
+    corner: (x, y) of its top left corner; pixel i covers [i, i + 1).
+    side: of the square, in pixels of the frame.
+    size: of the crop, in pixels.
+  """
   scale = size / side
-  # Pixel i covers [i, i + 1), so that its centre is at i + 1/2.
+  # The transform is between pixel numbers, whose centres are at i + 1/2.
   offset = [scale * (0.5 - c) - 0.5 for c in corner]
   return np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
 
@@ -96,8 +111,9 @@ def from_square(corner: tuple[float, float], side: float, size: int) -> np.ndarr
 def warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
   """Resamples a frame to (size, size, ...) at sub-pixel positions, without aliasing.
 
-  A shrinking transform is sampled k times too densely and averaged over k x k, the
-  quality of OpenCV's INTER_AREA for any similarity; a growing one is cubic.
+  A transform that shrinks is sampled k times as densely and averaged over k x k
+  samples, which gives any similarity the quality of OpenCV's INTER_AREA. A transform
+  that does not shrink is interpolated by cubics.
   """
   scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
   k = max(1, int(np.ceil(1 / scale - 1e-9)))

@@ -1,4 +1,4 @@
-"""Optical flow that brightness does not fool.
+"""Optical flow that changes of brightness do not disturb.
 
 Between the onset and the apex of a micro-expression skin moves by a fraction of a
 pixel, so that a flicker of the light or the camera's automatic gain changes the grey
@@ -13,9 +13,9 @@ bumps on grids of 4, 8, 16 and 32 pixels, the wider the stronger, plus a free sh
 the whole head. So texture decides how finely the motion is resolved, pixel
 by pixel, and no window has to be chosen for it. The strengths of the noise and of
 the motion, which weigh data against prior, are estimated from each pair. Pixels that
-no motion explains (a blink, a reflex, what has left the frame) lose their say.
+no motion explains (a blink, a reflex, what has left the frame) get a low weight.
 
-Everything is done by products with small constant matrices and one gather per warp.
+All of it is computed by products with small constant matrices and one gather per warp.
 """
 
 import jax
@@ -33,24 +33,24 @@ from infusenet_jax.clips.flow_filters import (
 
 LEVELS = 3  # of the pyramid; the coarsest has a quarter of the resolution.
 WARPS = 2  # of the second frame, per level.
-ITERATIONS = 4  # of conjugate gradients per warp; each goes on from the last.
+ITERATIONS = 4  # of conjugate gradients per warp, started from the last solution.
 PREFILTER = 0.7  # sigma of the blur of both frames before they are compared, pixels.
 LIGHT_WINDOW = 8.0  # sigma of the window in which gain and offset are constant.
-FLAT = 4.0  # a window of less variance (grey levels squared) tells little of its gain.
+FLAT = 4.0  # grey levels squared: below this variance a window hardly shows its gain.
 STEP = 4  # pixels between the nodes at which the motion is solved.
 NODE_WINDOW = 2.4  # sigma of the window that gathers the pixels of a node.
 SPACINGS = (1, 2, 4, 8)  # of the bumps, in nodes.
-RIGID = 10.0  # how much stronger than the rest the shift of the head may be.
+RIGID = 10.0  # how much larger than the other motion the shift of the head may be.
 FIRST_SPREAD = 0.3  # pixels of the coarsest level: the motion expected at first.
 LEAST_SPREAD = 0.05  # pixels: the prior gets no tighter than this.
 ROUNDING = 1 / 6  # variance of the difference of two frames rounded to 8 bits.
-OUTLIER = 3.0  # a change of so many standard deviations is trusted a quarter.
-MISSED = 0.3  # pixels of motion still unknown, which is no reason for distrust.
+OUTLIER = 3.0  # standard deviations: a change as large as this has a trust of 1/4.
+MISSED = 0.3  # pixels of motion that may still be unknown without lowering the trust.
 
 
 @jax.jit
 def optical_flow(first: jax.Array, second: jax.Array) -> jax.Array:
-  """Dense optical flow between grey frames, whatever happens to the brightness.
+  """Computes dense optical flow between grey frames, whatever the brightness does.
 
   Compiled once per shape; the pairs of a batch do not affect each other.
 
@@ -85,7 +85,7 @@ def optical_flow(first: jax.Array, second: jax.Array) -> jax.Array:
 
 
 def _refine(first, second, flow, spread, trust):
-  """Warps and solves at one level: (flow, spread, trust) -> the same, better.
+  """Warps and solves at one level: improves flow, spread and trust and returns them.
 
   flow is (2, B, H, W); spread (B, 1, 1) the mean square of its non-rigid part; trust
   (B, H, W) in [0, 1] how far each pixel follows the model.
@@ -99,7 +99,8 @@ def _refine(first, second, flow, spread, trust):
     tensor, pull, noise, trust = _evidence(first, *warp(second, *flow), trust)
     pull = pull + _apply(tensor, blur(flow, NODE_WINDOW, STEP))
     ridge = noise / (spread + LEAST_SPREAD**2)
-    # The head first, or the bumps would carry its motion and pass for strong ones.
+    # The shift of the head is solved for first. Otherwise the bumps would take it over,
+    # and the motion would seem stronger than it is.
     rest = pull - _apply(tensor, _field(bases[1:], bumps[1:]))
     bumps[:1] = _solve(tensor, rest, ridge, bases[:1], bumps[:1])
     bumps = _solve(tensor, pull, ridge, bases, bumps)
@@ -113,24 +114,24 @@ def _refine(first, second, flow, spread, trust):
 
 
 def _evidence(first, warped, inside, trust):
-  """What a pair says about the motion that is left, once the light is accounted for.
+  """Sums up what a pair of frames tells about the remaining motion, light taken out.
 
   Args:
-    first, warped: (B, H, W) the frames, the second one brought back by the flow.
-    inside: (B, H, W) whether `warped` was seen there.
-    trust: (B, H, W) what the last warp made of each pixel.
+    first, warped: (B, H, W) the frames, the second one warped back by the flow.
+    inside: (B, H, W) whether the second frame shows what `warped` has there.
+    trust: (B, H, W) of each pixel, from the last warp.
 
   Returns:
     Per node the tensor (xx, xy, yy) of the gradient and its product (x, y) with the
     difference, summed over the node's pixels; the noise of the pair, as the variance
     of the difference of two raw pixels; and the trust for the next warp.
   """
-  # The noise of the mean is independent of that of the difference, so that averaging
-  # the frames first keeps it from pulling the motion towards zero.
+  # Gradients are taken from the mean of both frames: its noise is independent of that
+  # of their difference, so that it does not pull the motion towards zero.
   grey = blur((first + warped) / 2, PREFILTER)
   signals = jnp.stack([*derivatives(grey), first - warped])
   # Regress each signal on the grey value in a window: the slope is the gain, the
-  # constant the offset, and what is left is blind to both.
+  # constant the offset, and the residual depends on neither.
   trust = trust * inside
   window = jnp.stack([jnp.ones_like(grey), grey, grey * grey])
   window = jnp.concatenate([window, signals, signals * grey])
@@ -142,7 +143,8 @@ def _evidence(first, warped, inside, trust):
   light = jnp.concatenate([mean - slope * mean_grey, slope])
   light = stretch(light, grey.shape[1:], STEP)
   dx, dy, change = signals - light[:3] - light[3:] * grey
-  # sigma = sqrt(pi / 2) E|change| holds for normal noise and minds outliers less.
+  # sigma = sqrt(pi / 2) E|change| holds for normal noise; outliers affect it less than
+  # the mean square.
   size = (trust * jnp.abs(change)).mean((-2, -1), keepdims=True)
   size = size / jnp.maximum(trust.mean((-2, -1), keepdims=True), 1e-3)
   noise = jnp.pi / 2 * size**2 + 0.01
@@ -156,13 +158,13 @@ def _evidence(first, warped, inside, trust):
 
 
 def _solve(tensor, pull, ridge, bases, bumps):
-  """Conjugate gradients for the bumps z that minimise the negative log posterior
+  """Finds by conjugate gradients the bumps z that minimise the negative log posterior
 
     z^T B^T T B z / 2 - z^T B^T pull + ridge |z|^2 / 2,
 
   preconditioned by the 2 x 2 blocks of its diagonal. Bumps of several widths make
   the problem so well-conditioned (as in the preconditioner of Bramble, Pasciak and
-  Xu, Math. Comp. 55, 1990) that a few iterations from the last solution do.
+  Xu, Math. Comp. 55, 1990) that a few iterations from the last solution suffice.
   """
 
   def gradient(bumps):
@@ -190,7 +192,7 @@ def _solve(tensor, pull, ridge, bases, bumps):
   def iterate(_, state):
     bumps, residual, direction, power = state
     image = gradient(direction)
-    # A pair without texture or change starts at its solution: nothing to divide.
+    # A pair without texture or change starts at its solution, where both are 0.
     length = power / jnp.maximum(dot(direction, image), 1e-20)
     bumps, residual = add(bumps, length, direction), add(residual, -length, image)
     better = precondition(residual)
@@ -203,17 +205,17 @@ def _solve(tensor, pull, ridge, bases, bumps):
 
 
 def _apply(tensor, field):
-  """The symmetric tensors (xx, xy, yy) times the vectors (x, y)."""
+  """Multiplies the symmetric tensors (xx, xy, yy) with the vectors (x, y)."""
   xx, xy, yy = tensor
   x, y = field
   return jnp.stack([xx * x + xy * y, xy * x + yy * y])
 
 
 def _field(bases, bumps):
-  """B z: the motion (2, B, h, w) at the nodes."""
+  """Computes B z, the motion (2, B, h, w) at the nodes, from the bumps z."""
   return sum(separable(y, z, x) for (y, x), z in zip(bases, bumps, strict=True))
 
 
 def _gather(bases, field):
-  """B^T f, the transpose of `_field`: one array per basis."""
+  """Computes B^T f, the transpose of `_field`: one array per basis."""
   return [separable(y.T, field, x.T) for y, x in bases]

@@ -1,7 +1,7 @@
-"""What optical flow is made of: separable filters, derivatives and the warp.
+"""The parts of optical flow: separable filters, derivatives and the warp.
 
 Filters are products with small constant matrices, one per axis: any size works, the
-border needs no padding, and every device is quick at it.
+border needs no padding, and products are fast on every device.
 """
 
 import functools
@@ -12,26 +12,33 @@ import numpy as np
 
 
 def blur(x: jax.Array, sigma: float, step: int = 1) -> jax.Array:
-  """(..., H, W) -> (..., ceil(H / step), ceil(W / step)): Gaussian blur, sigma in
-  pixels, taken at the middle of every run of `step` pixels; the weights are
-  renormalised at the border."""
+  """Blurs (..., H, W) by a Gaussian and keeps one value for every `step` pixels.
+
+  The values are those at the middle of each run of `step` pixels, so that the result is
+  (..., ceil(H / step), ceil(W / step)). The weights are renormalised at the border.
+
+  Args:
+    x: (..., H, W).
+    sigma: of the Gaussian, pixels.
+    step: pixels from one value to the next.
+  """
   h, w = x.shape[-2:]
   return separable(_blur_matrix(h, sigma, step), x, _blur_matrix(w, sigma, step))
 
 
 def stretch(x: jax.Array, shape: tuple[int, int], step: int) -> jax.Array:
-  """Back from the nodes of `blur` to `shape` by linear interpolation."""
+  """Interpolates linearly from the nodes that `blur` keeps back to `shape`."""
   h, w = shape
   return separable(_stretch_matrix(h, step), x, _stretch_matrix(w, step))
 
 
 def separable(rows: np.ndarray, x: jax.Array, columns: np.ndarray) -> jax.Array:
-  """rows @ x @ columns^T on the last two axes, in full float32 on every device."""
+  """Computes rows @ x @ columns^T on the last two axes, in float32 on every device."""
   return jnp.einsum("ih,...hw,jw->...ij", rows, x, columns, precision="highest")
 
 
 def derivatives(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """d/dx and d/dy of (..., H, W), exact for cubics; edge pixels are repeated."""
+  """Computes d/dx and d/dy of (..., H, W), exact for cubics; repeats edge pixels."""
 
   def along(axis: int) -> jax.Array:
     pad = [(0, 0)] * x.ndim
@@ -47,7 +54,7 @@ def derivatives(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def jet(x: jax.Array) -> jax.Array:
-  """(B, H, W, 6): value, x, y, xx, xy, yy of (B, H, W) images."""
+  """Computes value and derivatives (x, y, xx, xy, yy): (B, H, W) -> (B, H, W, 6)."""
   dx, dy = derivatives(x)
   dxx, dxy = derivatives(dx)
   _, dyy = derivatives(dy)
@@ -55,17 +62,18 @@ def jet(x: jax.Array) -> jax.Array:
 
 
 def warp(jets: jax.Array, u: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """The image at x + flow, by Taylor's series about the nearest pixel.
+  """Evaluates images at x + flow, by Taylor's series about the nearest pixel.
 
-  One gather of six neighbouring numbers, where cubic interpolation takes sixteen.
+  It gathers six adjacent numbers per pixel; cubic interpolation would gather sixteen
+  scattered ones.
 
   Args:
     jets: (B, H, W, 6) as from `jet`.
     u, v: (B, H, W) flow in pixels.
 
   Returns:
-    (B, H, W) grey values, the border going on beyond the frame, and (B, H, W) bool:
-    whether x + flow is inside it.
+    (B, H, W) grey values, beyond the frame those of its border, and (B, H, W) bool:
+    whether x + flow is inside the frame.
   """
   b, h, w = u.shape
   x, y = jnp.arange(w) + u, jnp.arange(h)[:, None] + v
@@ -83,11 +91,12 @@ def warp(jets: jax.Array, u: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Ar
 def bumps_to_nodes(
   nodes: tuple[int, int], spacings: tuple[int, ...], rigid: float
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-  """Matrices (over rows, over columns) that make a field on `nodes` out of bumps.
+  """Makes matrices (over rows, over columns) that turn bumps into a field on `nodes`.
 
-  First one motion of all nodes, `rigid` strong; then, per spacing s in nodes, a grid
-  of Gaussian bumps. Independent standard normal bumps give every node the variance
-  s / 16, whose sum is near 1 for the spacings 1, 2, 4, 8.
+  The first pair stands for one motion of all nodes, of the strength `rigid`; then there
+  is a pair for each spacing s, in nodes, of a grid of Gaussian bumps. Independent
+  standard normal bumps give every node the variance s / 16, and these add up to nearly
+  1 for the spacings 1, 2, 4, 8.
   """
 
   def bumps(n: int, spacing: int) -> np.ndarray:

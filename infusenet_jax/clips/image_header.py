@@ -1,22 +1,26 @@
-"""Width and height of an image from its header alone, before anything is decoded.
+"""Reads the width and height of an image from its header, before it is decoded.
 
-A file of 74 bytes may claim 60000 x 60000 pixels, for which a decoder would set 11 GB
-aside.
+A file of 74 bytes may claim 60000 x 60000 pixels, for which a decoder would allocate
+11 GB.
 """
 
 import struct
 
-# Markers of JPEG segments that hold the size: SOF0 to SOF15 but DHT, JPG and DAC.
+# Markers of JPEG segments that hold the size: SOF0 to SOF15 without DHT, JPG and DAC,
+# whose codes lie among them.
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset((0x01, *range(0xD0, 0xDA)))  # Segments without a length.
 
 
 def image_size(data: bytes) -> tuple[int, int] | None:
-  """(width, height) that a PNG, JPEG, BMP or TIFF file claims; None of anything else.
+  """Reads the (width, height) that a PNG, JPEG, BMP or TIFF file claims to have.
 
   Args:
-    data: the file, or enough of its beginning. A JPEG's size may lie behind an embedded
-      preview, a TIFF's at the end.
+    data: the file, or enough of its beginning. In a JPEG the size may come after an
+      embedded preview, in a TIFF at the end.
+
+  Returns:
+    None if the data are of no such file, or do not reach as far as its size.
   """
   try:
     if data[:8] == b"\x89PNG\r\n\x1a\n":

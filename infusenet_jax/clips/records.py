@@ -1,4 +1,4 @@
-"""Prepared TFDS records -> arrays in memory."""
+"""Reads prepared TFDS records into arrays in memory."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -26,12 +26,12 @@ class Clips:
 
   Attributes:
     flow: (N, H, W, 3) float16: u, v, strain, each scaled to [0, 1] per clip.
-    flow_range: (N, 2, 3) float32: what 0 and 1 of each channel are, in pixels of the
-      records.
+    flow_range: (N, 2, 3) float32: the values of u, v (in pixels of the records) and
+      strain that became 0 and 1 in `flow`.
     onset, apex, window_apex: (N, H, W, 3) uint8 RGB.
     labels: (N, 12) uint8, in the order of `labels.AUS`.
     database, subject, clip: (N,) text.
-    simulated: whether any of them was drawn by the simulator.
+    simulated: whether any of the clips was drawn by the simulator.
   """
 
   flow: np.ndarray
@@ -49,7 +49,7 @@ class Clips:
     return len(self.labels)
 
   def flow_in_pixels(self, number: int) -> np.ndarray:
-    """u and v of one clip, (H, W, 2), in pixels of the records."""
+    """Returns u and v of clip `number`, (H, W, 2), in pixels of the records."""
     low, high = self.flow_range[number, :, :2]
     return low + self.flow[number, ..., :2].astype(np.float32) * (high - low)
 
@@ -57,10 +57,16 @@ class Clips:
 def load_clips(
   data_dir: str | Path, image_size: int, databases: Sequence[str] | None = None
 ) -> Clips:
-  """Reads the records of `databases` (default: all there are), resized to `image_size`.
+  """Reads all clips of some databases, or of all databases in a folder.
+
+  Args:
+    data_dir: folder of records, the `--out` of `python -m data_prep build`.
+    image_size: side to which frames and flow are resized, pixels.
+    databases: keys of those wanted; all that are there if left out.
 
   Raises:
-    UserError: where `data_dir` holds no records, or not those of a database asked for.
+    UserError: `data_dir` holds no records, or lacks a database that is wanted, or its
+      records are damaged.
   """
   found = find_records(data_dir)
   missing = [key for key in databases or () if key not in found]
@@ -83,7 +89,8 @@ def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
     raise damaged(
       folder, f"{len(source)} clips, but {metadata['clips']} by its metadata.json"
     )
-  # A licensee's arrays are scaled already, and their benchmark resizes them after that.
+  # The CD6ME benchmark's own flow arrays come scaled to [0, 1]. The benchmark resizes
+  # them without scaling them again, so this does too.
   scale = _as_they_are if metadata.get("flow") == "arrays" else min_max
   records = grain.MapDataset.source(source).map(
     lambda record: _to_arrays(record, image_size, scale)
@@ -103,11 +110,11 @@ def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
 
 
 class _Source:
-  """One database's decoded records by number; damage is told from errors of our own.
+  """The decoded records of one database, by number.
 
   Raises:
-    UserError: on opening or reading, whatever damaged files make TFDS raise; the files
-      hold another number of records than TFDS noted; or flow that is not finite.
+    UserError: on opening or reading, for whatever a damaged file makes TFDS raise, for
+      another number of records than TFDS noted, and for flow that is not finite.
   """
 
   def __init__(self, folder: Path):

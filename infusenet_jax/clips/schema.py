@@ -1,18 +1,21 @@
-"""What lies on disk between `data_prep`, which writes it, and training, which reads it.
+"""The format of records on disk, which `data_prep` writes and training reads.
 
-Records are in OUT/<database>/VERSION; beside those of simulated databases lies where
-their faces truly moved. <database> is the key of one of the six, or the name of a
-database of the user's own. metadata.json says of all records of a database:
+Records are in OUT/<database>/VERSION, where <database> is the key of one of the six or
+the name of a database of the user's own. Simulated databases have in addition a file
+truth.npz: where their faces truly moved. metadata.json describes all records of one
+database:
 
-  simulated, source: whether they were drawn, and how.
+  simulated, source: whether the clips were drawn by the simulator, and with what
+    parameters.
   clips, subjects: how many there are.
-  published_clips, published_subjects: how many the whole database has; null where that
-    means nothing, of simulated and of own databases. Results on fewer are not
-    comparable with those of others.
+  published_clips, published_subjects: how many the whole database has; null for
+    simulated databases and users' own, which have no published counts. Results on fewer
+    clips are not comparable with published ones.
   lacking: subject/clip of every clip that is known by name and is not there.
   counts: what differs from the published counts, in words.
   problems, notes, fixes: what was left out, what else to know, what was corrected.
-  centred: clips cropped around the frame's centre, whose records say aligned = False.
+  centred: how many clips were cropped around the frame's centre because no face was
+    found; their records say aligned = False.
   recipe, size, cropped, faces, face_model, fingerprint: what the records depend on.
 """
 
@@ -26,23 +29,24 @@ if TYPE_CHECKING:
   from tensorflow_datasets.features import FeaturesDict
 
 VERSION = "1.0.0"
-SPLIT = "clips"  # "all" is TFDS's word for the union of a dataset's splits.
+SPLIT = "clips"  # Not "all", which TFDS reserves for the union of a dataset's splits.
 FRAMES = ("onset", "apex", "window_apex")
 NAMES = ("database", "subject", "clip")  # Together they name a clip.
-TRUTH = "truth.npz"  # Beside the records of simulated databases.
-# Scenes for measuring magnifiers, files NAME-AMP-ROLE.png: by amp the largest motion
-# between the first and the second frame, in pixels.
+TRUTH = "truth.npz"  # Where faces truly moved; beside records of simulated databases.
+# Scenes for measuring magnifiers are files NAME-AMP-ROLE.png. For each amplification:
+# the largest motion between the first and the second frame, in pixels.
 SCENE_PEAKS = {5: 0.8, 10: 0.5, 20: 0.3}
 SCENE_ROLES = ("first", "second", "truth")
-GRID = 56  # Cells along each side of a crop, of the truth and of maps beside it.
+GRID = 56  # Cells along each side of a crop in maps: of truth and of what networks see.
 
 
 def record_features(size: int) -> "FeaturesDict":
-  """What a clip's record holds; images and flow are (size, size, 3).
+  """Describes the fields of a clip's record for TFDS; images are (size, size, 3).
 
-  `flow` is u, v and optical strain in pixels of the crop, not yet scaled to [0, 1].
+  `flow`, (size, size, 3), is u and v in pixels of the crop and the optical strain, not
+  yet scaled to [0, 1].
   """
-  import tensorflow_datasets as tfds  # Slow to import, and names alone need it not.
+  import tensorflow_datasets as tfds  # Slow to import; the names above do not need it.
 
   def image():
     return tfds.features.Image(shape=(size, size, 3), encoding_format="png")

@@ -1,10 +1,11 @@
 """The optical strain of a flow field: the textbook's, and what the benchmark computes.
 
-sqrt(ux^2 + vy^2 + (uy^2 + vx^2) / 2), by Sobel's derivatives divided by 8, so that they
-are pixels per pixel. The code of the CD6ME benchmark (Varanka et al., TAFFC 2023)
-differs from that formula in two ways: what it calls the derivative along x runs along
-the rows, so that stretch is weighted as shear and shear as stretch, and outside of the
-image it takes the flow to be 0, so that a frame of large values surrounds the rest.
+Strain is sqrt(ux^2 + vy^2 + (uy^2 + vx^2) / 2) with Sobel's derivatives, divided by 8
+so that they are in pixels per pixel. The code of the CD6ME benchmark (Varanka et al.,
+TAFFC 2023) differs from that formula in two ways. What it calls the derivative along x
+is the one down the image, so that stretch is weighted as shear and shear as stretch.
+And it takes the flow outside of the image to be 0, so that the strain has a border of
+large values.
 """
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 
 @jax.jit
 def optical_strain(flow: jax.Array) -> jax.Array:
-  """The textbook's strain; edge pixels are repeated.
+  """Computes the strain of the textbook's formula; edge pixels are repeated.
 
   Args:
     flow: (..., H, W, 2) flow in pixels.
@@ -27,7 +28,10 @@ def optical_strain(flow: jax.Array) -> jax.Array:
 
 @jax.jit
 def benchmark_strain(flow: jax.Array) -> jax.Array:
-  """The CD6ME benchmark's strain, but for its scale: it leaves out the division by 8.
+  """Computes the strain as the CD6ME benchmark does, at 1/8 of its scale.
+
+  The benchmark does not divide the derivatives by 8; the scale is lost anyway when
+  strain is scaled to [0, 1] per clip.
 
   Args:
     flow: (..., H, W, 2) flow in pixels.
@@ -43,7 +47,7 @@ STRAINS = {"textbook": optical_strain, "benchmark": benchmark_strain}
 
 
 def _derivatives(flow: jax.Array, border: str) -> tuple[jax.Array, ...]:
-  """du/dx, du/dy, dv/dx and dv/dy of (..., H, W, 2)."""
+  """Computes du/dx, du/dy, dv/dx and dv/dy of flow (..., H, W, 2)."""
   field = jnp.moveaxis(jnp.asarray(flow), -1, 0)
   field = jnp.pad(field, [(0, 0)] * (field.ndim - 2) + [(1, 1)] * 2, mode=border)
   tall = field[..., :-2, :] + 2 * field[..., 1:-1, :] + field[..., 2:, :]

@@ -1,4 +1,4 @@
-"""Frames of a video file by their place in it, through OpenCV."""
+"""Reads frames of a video file by their number, through OpenCV."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,25 +8,28 @@ import numpy as np
 
 from infusenet_jax.clips.images import check_frame_size
 
-ENDLESS = 1 << 31  # Stands for the number of frames where a video does not tell it.
+ENDLESS = 1 << 31  # The number of frames of a video that does not tell its length.
 
 
 class Video:
-  """A video that is read forwards; frame 0 is its first.
+  """A video that is read forwards; its first frame has number 0. Not thread-safe.
 
-  No seeking: decoders find other frames than they were asked for. Not thread-safe.
+  It never seeks, since decoders that seek often return another frame than was asked
+  for.
 
   Attributes:
     path: of the file.
-    fps: frames a second as the file has it; 0.0 where it has none.
-    count: of frames, as the file has it; some files are wrong by a few.
+    fps: frames a second according to the file; 0.0 if the file does not tell.
+    count: the number of frames according to the file, which may be wrong by a few;
+      ENDLESS if the file does not tell.
   """
 
   def __init__(self, path: Path):
     """Opens the file.
 
     Raises:
-      ValueError: no video that OpenCV can decode, or frames too small or too large.
+      ValueError: the file is not a video that OpenCV can decode, or its frames are too
+        small or too large.
     """
     self.path = path
     self._open()
@@ -39,7 +42,7 @@ class Video:
     if not self.path.is_file():
       raise ValueError(f"{self.path}: no such file")
     try:
-      # No other reader: one takes "img%03d.jpg" for a pattern of names.
+      # FFmpeg only: another of OpenCV's readers takes "img%03d.jpg" for a pattern.
       self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
     except cv2.error as error:
       raise ValueError(f"{self.path}: not a video that OpenCV can decode") from error
@@ -50,12 +53,13 @@ class Video:
     self._at = 0  # The frame that comes next.
 
   def frames(self, numbers: Sequence[int]) -> dict[int, np.ndarray]:
-    """The frames of these numbers, (H, W, 3) uint8, blue-green-red.
+    """Reads the frames of these numbers, (H, W, 3) uint8, blue-green-red.
 
-    A number beyond the last frame that can be decoded is left out.
+    The result lacks numbers beyond the last frame that can be decoded. Reading starts
+    anew if a number lies before the last frame read.
 
     Raises:
-      ValueError: the file is gone.
+      ValueError: the file is there no more.
     """
     wanted = sorted(set(numbers))
     if wanted and wanted[0] < self._at:

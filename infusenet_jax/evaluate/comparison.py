@@ -1,4 +1,4 @@
-"""The tables of a study: many models' averages, intervals and paired differences."""
+"""Compares models in tables of averages, intervals and paired differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ DIFFERENCE = ("difference", "difference_low", "difference_high")
 
 @dataclass(frozen=True)
 class Row:
-  """A variant's tables and, in points, how much more it scores than the reference.
+  """The scores of one variant, and its differences from the reference.
 
   differences: (difference, low, high) by table and F1 kind, as of `scores.compare`, in
     percent; None of the reference itself, or where there is none.
@@ -47,15 +47,16 @@ class Row:
 def compared(
   tables: Tables, predictions: Predictions, reference: Predictions | None
 ) -> Row:
-  """A scored variant beside the reference on the same clips.
+  """Compares a scored variant with the reference, on the same clips.
 
   Args:
     tables: of the variant's predictions.
     predictions: of the variant.
-    reference: of the variant that it is compared with; itself or None: with nothing.
+    reference: predictions of the reference. If this is None or `predictions` itself,
+      nothing is compared.
 
   Raises:
-    UserError: the two predict different clips.
+    UserError: the two have predictions of different clips.
   """
   differences = None
   if reference is not None and reference is not predictions:
@@ -140,7 +141,7 @@ def _markdown(
 
 
 def _cells(rows: Mapping[str, Row], table: str) -> list[list[str]]:
-  """The heading, a line per row and one of what always saying "positive" scores."""
+  """Makes a table's cells: the heading, a line per row, a line of "always positive"."""
   highest = max(row.values(table, "binary")["mean"] for row in rows.values())
   kinds = [f"{kind} F1 [95 %]" for kind in AVERAGES]
   lines = [["", *kinds, *(f"{kind} difference [95 %]" for kind in AVERAGES)]]

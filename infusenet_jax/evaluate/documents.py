@@ -1,4 +1,4 @@
-"""Titles of results, and JSON, CSV and Markdown that name config and versions."""
+"""Formats results as JSON, CSV and Markdown, with their title, config and versions."""
 
 import csv
 import html
@@ -20,11 +20,11 @@ class About:
   """The title of results and where they come from.
 
   title: of the run or study.
-  simulated: whether any of the clips is; every title then says so.
+  simulated: whether any of the clips is simulated; every title then says so.
   config: what was run, a dict or a ConfigDict.
   versions: {package: version}.
-  declared: whether the reader of a file had to say whether its clips are simulated;
-    every title then says that, too.
+  declared: whether a file of predictions did not tell if its clips are simulated, so
+    that the user declared it; every title then says that, too.
   """
 
   title: str
@@ -35,14 +35,14 @@ class About:
 
   @property
   def data(self) -> str:
-    """What every title says of the clips; "" for those known to be licensed."""
+    """The words about the clips in every title; "" for clips known to be licensed."""
     if self.declared:
       return f"{SIMULATED if self.simulated else 'licensed data'}, as declared"
     return SIMULATED if self.simulated else ""
 
 
 def headline(tables: Tables, about: About) -> str:
-  """Adds to the title what the clips are: "simulated data" or their databases."""
+  """Adds to the title "simulated data", or the databases of the clips."""
   if about.simulated:
     return subtitle(about.title, about.data)
   names = ", ".join(database_name(key) for key in tables.databases)
@@ -62,12 +62,12 @@ def subtitle(title: str, data: str) -> str:
 
 
 def markdown_heading(title: str, data: str, level: int = 2) -> list[str]:
-  """Returns the lines of a heading, a `subtitle` of which nothing is formatting."""
+  """Returns the lines of a Markdown heading: a `subtitle`, escaped."""
   return ["", f"{'#' * level} {markdown_text(subtitle(title, data))}", ""]
 
 
 def markdown_text(text: str) -> str:
-  """Escapes what Markdown or HTML would take for more than text, in one line."""
+  """Escapes text, so that neither Markdown nor HTML formats it, and joins its lines."""
   text = html.escape(" ".join(text.split()), quote=False)
   return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
 
@@ -84,9 +84,10 @@ def markdown_ending(about: About) -> list[str]:
 def csv_document(
   tables: Tables, about: About, lines: Sequence[Sequence[object]]
 ) -> str:
-  """Formats lines under their heading as CSV.
+  """Formats lines as CSV; the first of `lines` is the heading.
 
-  The headline stands before each line, config and versions as JSON after it.
+  Every line also has the headline as its first column and, as its last ones, config and
+  versions as JSON.
   """
   title = headline(tables, about)
   ran = [to_json(value, indent=None) for value in (about.config, about.versions)]
@@ -115,7 +116,7 @@ def json_document(tables: Tables, about: About, content: Mapping) -> str:
 
 
 def to_json(value: object, indent: int | None = 2) -> str:
-  """Formats JSON; a ConfigDict is its dict, what JSON does not know is its text."""
+  """Formats a value as JSON: a ConfigDict as its dict, other types by `str`."""
   return json.dumps(
     value,
     indent=indent,
@@ -124,7 +125,7 @@ def to_json(value: object, indent: int | None = 2) -> str:
 
 
 def to_csv(lines: Iterable[Sequence[object]]) -> str:
-  """Formats CSV whose lines end with a line feed alone; no text in it is a formula."""
+  """Formats CSV with "\\n" at the ends of lines; no field is taken for a formula."""
   file = io.StringIO()
   csv.writer(file, lineterminator="\n").writerows(
     [csv_text(cell) if isinstance(cell, str) else cell for cell in line]

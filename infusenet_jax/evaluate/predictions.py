@@ -1,9 +1,9 @@
-"""Predictions of every clip as CSV, so that any team's are scored by the same code.
+"""Reads and writes predictions as CSV, so that any team's are scored by the same code.
 
-One row per clip and run: database, subject, clip, fold, seed, then logit_AU1 ...
-logit_AU17 and label_AU1 ... label_AU17, and data: "simulated" where the clips are, else
-"licensed". Columns may stand in any order. Others' files may lack the last one, but
-whoever reads them must then say which of the two they are.
+There is one row per clip and run, with the columns database, subject, clip, fold, seed,
+logit_AU1 ... logit_AU17, label_AU1 ... label_AU17 and data, which is "simulated" or
+"licensed". The columns may come in any order. A file may lack the column data; whoever
+reads it must then declare which of the two its clips are.
 """
 
 import csv
@@ -31,12 +31,15 @@ ARRAYS = (*TEXT, "seed", "logits", "labels")
 
 @dataclass(frozen=True)
 class Predictions:
-  """What a model said of each clip, in any order, over any number of runs.
+  """A model's logits for each clip, in any order, from any number of runs.
 
-  database, subject, clip, fold: (N,) str; seed: (N,) int, one per run;
-  logits: (N, 12) float; labels: (N, 12) uint8 in the order of `AUS`; simulated:
-  whether any of the clips are, so that all that is derived from them says so;
-  declared: whether a file did not say it and its reader had to.
+  database, subject, clip, fold: (N,) str.
+  seed: (N,) int, a different one for each run.
+  logits: (N, 12) float, in the order of `AUS`.
+  labels: (N, 12) uint8, likewise.
+  simulated: whether any of the clips is simulated; all that is derived from the
+    predictions then says so.
+  declared: whether a file did not tell that, so that the user declared it.
   """
 
   database: np.ndarray
@@ -66,22 +69,23 @@ class Predictions:
     return len(self.database)
 
   def __getitem__(self, which) -> "Predictions":
-    """The chosen clips: an index array, a slice or an (N,) bool mask."""
+    """Returns the rows chosen by an index array, a slice or an (N,) bool mask."""
     return replace(self, **{name: getattr(self, name)[which] for name in ARRAYS})
 
 
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
-  """Several folds' or runs' predictions as one, in their order."""
+  """Joins the predictions of several folds or runs, in their order."""
   columns = {n: np.concatenate([getattr(part, n) for part in parts]) for n in ARRAYS}
   kinds = {n: any(getattr(p, n) for p in parts) for n in ("simulated", "declared")}
   return Predictions(**columns, **kinds)
 
 
 def write_predictions(path: str | os.PathLike, predictions: Predictions) -> None:
-  """Writes the CSV, all or nothing.
+  """Writes predictions as CSV, all or nothing.
 
   Raises:
-    UserError: a logit is not finite, which means that training diverged.
+    UserError: a logit is not finite, which means that training diverged, or the file
+      cannot be written.
   """
   path = Path(path)
   bad = ~np.isfinite(predictions.logits).all(axis=1)
@@ -112,15 +116,15 @@ def write_predictions(path: str | os.PathLike, predictions: Predictions) -> None
 def read_predictions(
   paths: Sequence[str | os.PathLike], data: str | None = None
 ) -> Predictions:
-  """All predictions of one or more CSV files, in the files' order.
+  """Reads the predictions of one or more CSV files, in the files' order.
 
   Args:
     paths: of the files.
-    data: what the clips of files are that do not say it, one of `DATA`.
+    data: one of `DATA`: what the clips are in files that have no column data.
 
   Raises:
     UserError: no files, a missing, empty or unreadable file, a missing column, or a
-      value that is not what its column expects, with file and line.
+      value that does not fit its column; the message names file and line.
   """
   if not paths:
     raise UserError(
@@ -195,7 +199,7 @@ def _parsed(row: dict, place: str) -> dict:
 
 
 def _kind(row: dict, place: str, declared: str | None) -> dict:
-  """Whether a row's clip is simulated, and who says so."""
+  """Finds out whether a row's clip is simulated, and whether that was only declared."""
   said = row.get("data") or ""
   if said in DATA:
     return {"data": said, "declared": False}

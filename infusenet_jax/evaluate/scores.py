@@ -1,4 +1,4 @@
-"""From predictions to the result tables of CD6ME. Plain NumPy."""
+"""Computes the result tables of CD6ME from predictions. Plain NumPy."""
 
 import itertools
 from collections.abc import Callable
@@ -14,8 +14,11 @@ from infusenet_jax.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Scores:
-  """F1 in [0, 1] of a table's rows, (R,) each: mean and standard deviation over runs,
-  and the ends of the 95 % interval over clips."""
+  """F1 in [0, 1] of the R rows of a table, (R,) each.
+
+  mean, std: mean and standard deviation over runs.
+  low, high: ends of the 95 % interval over clips.
+  """
 
   mean: np.ndarray
   std: np.ndarray
@@ -25,10 +28,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class Tables:
-  """The result tables; the innermost keys are "binary" and "macro", F1 in [0, 1].
+  """The result tables; all F1 are in [0, 1], by kind: "binary" or "macro".
 
-  databases: D keys of `DATABASES`, those that were predicted.
-  clips: how many each database has.
+  databases: keys of the D databases that were predicted.
+  clips: how many clips each of them has.
   seeds: of the runs, ascending.
   cross_database: whether each clip was predicted in the fold that leaves out its
     database, as CD6ME wants.
@@ -53,7 +56,7 @@ def _with_average(values: np.ndarray) -> np.ndarray:
   return np.concatenate([values, values.mean(-1, keepdims=True)], axis=-1)
 
 
-# From counts (..., D, 12, 4) and the F1 kind to the two tables' values.
+# Functions from counts (..., D, 12, 4) and the F1 kind to the values of each table.
 TABLES: dict[str, Callable[[np.ndarray, str], np.ndarray]] = {
   "au": lambda counts, kind: _with_average(f1_of_counts(counts.sum(-3), kind)),
   "database": lambda counts, kind: _with_average(f1_of_counts(counts, kind).mean(-1)),
@@ -116,7 +119,7 @@ def cd6me_tables(
 def compare(
   first: Predictions, second: Predictions, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, dict[str, tuple[float, float, float]]]:
-  """Computes how much more `first` scores than `second` on the same clips, paired.
+  """Computes how much more `first` scores than `second`, paired by clip.
 
   Both models' averages are computed on the same draws of clips, so what is hard for
   both cancels. The arguments are those of `cd6me_tables`.
@@ -126,7 +129,7 @@ def compare(
     table's Average, in [-1, 1], with the 95 % interval over clips.
 
   Raises:
-    UserError: as in `cd6me_tables`, or two models that predict different clips.
+    UserError: as in `cd6me_tables`, or the two have predictions of different clips.
   """
   models = [aligned_runs(first), aligned_runs(second)]
   _check_same(models[0][0], models[1][0], ("the first model", "the second model"))
@@ -151,7 +154,7 @@ def compare(
 def _interval(
   estimate: np.ndarray, draws: np.ndarray, smallest: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The 95 % interval from draws (resamples, ...), moved by the draws' bias."""
+  """Computes the 95 % interval from draws (resamples, ...), shifted by their bias."""
   low, high = np.percentile(draws, [2.5, 97.5], axis=0) + estimate - draws.mean(0)
   return np.clip(low, smallest, estimate), np.clip(high, estimate, 1.0)
 
@@ -176,10 +179,10 @@ def _counts(
 
 
 def aligned_runs(predictions: Predictions) -> list[Predictions]:
-  """Splits predictions into runs (seeds), each sorted by clip, all of the same clips.
+  """Splits predictions into runs, one per seed, sorted by clip and of the same clips.
 
   Raises:
-    UserError: where that cannot be; see `cd6me_tables`.
+    UserError: as in `cd6me_tables`.
   """
   if not len(predictions):
     raise UserError("no predictions: at least one clip is needed")

@@ -1,4 +1,4 @@
-"""The result tables as text, Markdown, CSV and JSON; F1 in percent."""
+"""Formats the result tables as text, Markdown, CSV and JSON; F1 in percent."""
 
 import os
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ COLUMNS = [*(f"AU{au}" for au in AUS), "Average"]
 
 
 class Names(NamedTuple):
-  """What a table, its rows and its last row are called."""
+  """The names of a table, of the heading of its rows and of its last row."""
 
   table: str
   row: str
@@ -37,13 +37,17 @@ NAMES = {
   "au": Names("AU table", "AU", "AU average"),
   "database": Names("Database table", "database", "database average"),
 }
-# The tables in the order in which their averages are shown alone.
+# The tables, in the order in which reports that show averages alone list them.
 BY_AVERAGE = ("database", "au")
 
 
 class Cell(NamedTuple):
-  """An F1 in percent: mean and standard deviation over runs, its 95 % interval over
-  clips, and what always saying "positive" scores."""
+  """An F1 in percent, with its spread and what it is to be compared with.
+
+  mean, std: mean and standard deviation over runs.
+  low, high: ends of the 95 % interval over clips.
+  always: the F1 of a model that always says "positive".
+  """
 
   mean: float
   std: float
@@ -53,7 +57,7 @@ class Cell(NamedTuple):
 
 
 def basis(tables: Tables, simulated: bool) -> list[str]:
-  """Lists what the tables were computed from, and why they may not be comparable."""
+  """Lists lines on the clips, seeds and folds of the tables, and on their limits."""
   seeds = ", ".join(map(str, tables.seeds))
   count = len(tables.seeds)
   runs = f"{count} runs (seeds {seeds})" if count > 1 else f"seed {seeds}"
@@ -78,7 +82,7 @@ def basis(tables: Tables, simulated: bool) -> list[str]:
 
 
 def legend(tables: Tables, simulated: bool) -> list[str]:
-  """Lists what the tables were computed from and, last, what their signs mean."""
+  """Lists the lines of `basis` and, last, one that explains the signs in the tables."""
   deviation = "±: over runs; " if len(tables.seeds) > 1 else ""
   signs = "[ ]: 95 % interval over clips; always+: always says positive"
   return [*basis(tables, simulated), deviation + signs]
@@ -195,8 +199,8 @@ def write_tables(workdir: str | os.PathLike, tables: Tables, about: About) -> No
 
   Args:
     workdir: the folder, made where absent.
-    tables: of `cd6me_tables`.
-    about: the run.
+    tables: from `cd6me_tables`.
+    about: the run's title, config and versions.
 
   Raises:
     UserError: a file cannot be written.

@@ -1,9 +1,10 @@
-"""The networks that InfuseNet is compared with, all on the flow image alone.
+"""Networks that InfuseNet is compared with; all of them see nothing but the flow image.
 
-Layers and sizes as in the CD6ME benchmark (arXiv 2211.11425) and the networks' own
-papers. Each takes flow (B, H, W, 3), horizontal flow, vertical flow and strain scaled
-to [0, 1] per clip, resizes it to the size it was published with, and has one head of
-logits (B, num_aus). `train()` and `eval()` switch dropout and batch statistics.
+Layers and sizes are those of the CD6ME benchmark (arXiv 2211.11425) and of the
+networks' own papers. Each takes flow (B, H, W, 3): horizontal flow, vertical flow and
+strain, scaled to [0, 1] per clip. It resizes the flow to the size that the network was
+published with and has one head of logits (B, num_aus). `train()` and `eval()` switch
+dropout and batch statistics.
 """
 
 from functools import partial
@@ -21,7 +22,7 @@ from infusenet_jax.models.resnet import BatchNorm, linear, torch_init
 def conv(
   features_in: int, features: int, size: int, *, padding: int = 0, rngs: nnx.Rngs
 ) -> nnx.Conv:
-  """A convolution with bias as PyTorch draws it; see `torch_init`."""
+  """Makes a convolution with bias and PyTorch's initial weights; see `torch_init`."""
   return nnx.Conv(
     features_in,
     features,
@@ -42,7 +43,7 @@ class SSSNet(Classifier):
   size = 64
 
   def __init__(self, num_aus: int = 12, *, rngs: nnx.Rngs):
-    # One mask for all pixels: a channel is dropped as a whole.
+    # One mask for all pixels, so that a channel is dropped as a whole.
     channels = partial(nnx.Dropout, 0.5, broadcast_dims=(1, 2), rngs=rngs)
     self.features = nnx.Sequential(
       conv(3, 32, 5, rngs=rngs),
@@ -102,8 +103,9 @@ class OffApexNet(Classifier):
   """Two convolutions on u and v and one hidden layer, at 28 px; strain is not used.
 
   Gan, Liong, Yau, Huang, Tan, "OFF-ApexNet on Micro-expression Recognition System"
-  (2019). Their network has two streams, one of u and one of v, joined before the hidden
-  layer; the CD6ME benchmark's, whose results are published, has one that sees both.
+  (2019). Their network has two streams, one for u and one for v, joined before the
+  hidden layer. The CD6ME benchmark's network, which made the published results, has a
+  single stream that sees both.
 
   Args:
     num_aus: outputs A, one per action unit.
@@ -149,7 +151,7 @@ class OffApexNet(Classifier):
 
 
 class FlowResNet18(FlowBranch):
-  """ResNet-18 (He et al. 2016) on the flow image at 112 px, or what there is of them.
+  """ResNet-18 (He et al. 2016) on the flow image, resized to 112 px if it is larger.
 
   Its arguments are those of `FlowBranch`.
   """
@@ -163,6 +165,7 @@ class FlowResNet18(FlowBranch):
 
 
 STREAMS = (1, 2)  # of OffApexNet
+# Networks by `config.model.name`.
 BASELINES = {
   "sssnet": SSSNet,
   "ststnet": STSTNet,

@@ -1,4 +1,4 @@
-"""InfuseNet's branches alone and side by side: what it would be without infusion.
+"""Networks made of InfuseNet's branches: each alone, and both without infusion.
 
 Each is built from the parts that InfuseNet is built from and has one head. `train()`
 and `eval()` switch between batch and running statistics.
@@ -14,7 +14,7 @@ from infusenet_jax.models.magnifier import MagnifiedInput, Magnifier
 
 
 class FlowBranch(Classifier):
-  """ResNet-18 (He et al. 2016) on the flow image, in the size that it has.
+  """ResNet-18 (He et al. 2016) on the flow image, which is not resized.
 
   Args:
     num_aus: outputs A, one per action unit.
@@ -31,7 +31,7 @@ class FlowBranch(Classifier):
   def heads(
     self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
   ) -> tuple[jax.Array]:
-    """The logits (B, A) of flow (B, H, W, 3), each channel in [0, 1]."""
+    """Computes the logits (B, A) of flow (B, H, W, 3), each channel in [0, 1]."""
     return (self.head(resnet.pooled(self.stages, self.stem(flow))),)
 
 
@@ -69,7 +69,7 @@ class MagnifiedBranch(Classifier):
     *,
     rotations: tuple | None = None,
   ) -> tuple[jax.Array]:
-    """The logits (B, A) from magnified latents alone: the flow is not looked at."""
+    """Computes the logits (B, A) from magnified latents; `flow` is ignored."""
     return (self.head(self._magnified_features(latents)),)
 
   def _magnified_features(self, latents):
@@ -102,7 +102,7 @@ class Concatenated(MagnifiedBranch):
     *,
     rotations: tuple | None = None,
   ) -> tuple[jax.Array]:
-    """The logits (B, A) from flow (B, H, W, 3) and magnified latents."""
+    """Computes the logits (B, A) from flow (B, H, W, 3) and magnified latents."""
     features = (
       resnet.pooled(self.flow_stages, self.flow_stem(flow)),
       self._magnified_features(latents),
@@ -110,6 +110,7 @@ class Concatenated(MagnifiedBranch):
     return (self.head(jnp.concatenate(features, axis=-1)),)
 
 
+# Networks by `config.model.name`.
 BRANCHES = {
   "flow_branch": FlowBranch,
   "magnified_branch": MagnifiedBranch,

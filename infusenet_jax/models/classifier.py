@@ -1,4 +1,4 @@
-"""What training, testing and pictures ask of any network that finds action units."""
+"""The interface of networks that find action units, for training, testing and maps."""
 
 import jax
 from flax import nnx
@@ -9,14 +9,18 @@ from infusenet_jax.models.magnifier import MagnifiedInput
 class Classifier(nnx.Module):
   """A network with one or more heads, each with a logit per action unit.
 
-  A subclass defines `heads`. One that looks at more than the flow sets `magnified` and
-  has a `magnifier`; one that infuses defines `rotations` and `infused_stages`. Flow is
-  (B, H, W, 3): horizontal flow, vertical flow and strain, each in [0, 1] per clip;
-  `latents` is what `magnified_latents` returned, None where `magnified` is.
+  A subclass defines `heads(flow, latents, *, rotations=None)`, which returns the logits
+  (B, A) of every head. Flow is (B, H, W, 3): horizontal flow, vertical flow and strain,
+  each scaled to [0, 1] per clip. `latents` is what `magnified_latents` returned, and
+  None for a network that sees nothing but the flow. A network that sees frames too sets
+  `magnified` and has a `magnifier`; one with infusion overrides `rotations` and
+  `infused_stages`.
 
   Attributes:
-    head_names: of the logits in `heads`, "flow" and "magnified" for InfuseNet.
-    magnified: what is seen of the frames; None where the flow is all that is seen.
+    head_names: one for each array that `heads` returns; ("flow", "magnified") for
+      InfuseNet.
+    magnified: what the network sees of the frames; None if it sees nothing but the
+      flow.
   """
 
   head_names: tuple[str, ...] = ("flow",)
@@ -31,11 +35,12 @@ class Classifier(nnx.Module):
     *,
     rotations: tuple | None = None,
   ) -> tuple[jax.Array, ...]:
-    """The logits (B, A) of every head.
+    """Computes the logits (B, A) of every head.
 
     Args:
       flow: (B, H, W, 3) in [0, 1].
-      onset, apex, window_apex: (B, H, W, 3) in [-1, 1]; networks on flow need none.
+      onset, apex, window_apex: (B, H, W, 3) in [-1, 1]; may be left out for networks
+        that see nothing but the flow.
       rotations: what `rotations()` returned; computed here if left out.
     """
     latents = None
@@ -46,19 +51,22 @@ class Classifier(nnx.Module):
   def magnified_latents(
     self, onset: jax.Array, apex: jax.Array, window_apex: jax.Array
   ) -> jax.Array:
-    """All that the magnifier contributes, so a frozen one's can be kept per clip.
+    """Computes what the network sees of the frames.
+
+    It depends on the frames and the magnifier alone. With a magnifier that is not
+    trained it can therefore be computed once per clip and kept.
 
     Args:
       onset, apex, window_apex: (B, H, W, 3) in [-1, 1].
 
     Returns:
-      (B, *magnified.shape(H)): by default (B, H/4, W/4, 64), not negative, the
-      magnified differences of both pairs of frames after ReLU and max-pool.
+      (B, *magnified.shape(H)): by default the magnified differences of both pairs of
+      frames after ReLU and max-pool, (B, H/4, W/4, 64), not negative.
     """
     return self.magnified(self.magnifier, onset, apex, window_apex)
 
   def rotations(self) -> tuple[jax.Array | None, ...]:
-    """The orthogonal matrices of its infusions; () where it infuses nothing.
+    """Computes the orthogonal matrices of the infusions; () for networks without any.
 
     They depend on the parameters alone: for inference compute them once and pass
     them to every call.
@@ -72,5 +80,5 @@ class Classifier(nnx.Module):
     *,
     rotations: tuple | None = None,
   ) -> dict[int, tuple[jax.Array, jax.Array]]:
-    """The gate and the infused features of each stage that infuses, by its number."""
+    """Computes {stage, from 1: (gate, infused features)} for stages with infusion."""
     return {}

@@ -35,9 +35,9 @@ class InfuseNet(Classifier):
   Args:
     num_aus: outputs A, one per action unit.
     infusion: "unitary" or "published".
-    gate: "clip" or "batch", what the gate's minimum and maximum are taken over.
-    infused: in how many of the five places infusion acts: stage 1, 2, 3, 4, pooled.
-      In the others the magnified features pass through.
+    gate: "clip" or "batch": what the gate's minimum and maximum are taken over.
+    infused: in how many of the five places there is infusion, counted from the first:
+      stage 1, 2, 3, 4, pooled. In the others the magnified features pass unchanged.
     magnified, window_apex, amp: what the magnified branch sees, as in
       `MagnifiedInput`; the published network magnifies tenfold and sees the latents
       of both apexes.
@@ -89,7 +89,7 @@ class InfuseNet(Classifier):
     *,
     rotations: tuple | None = None,
   ) -> tuple[jax.Array, jax.Array]:
-    """(flow logits, magnified logits), (B, A) each, of flow and magnified latents."""
+    """Computes (flow logits, magnified logits), (B, A) each."""
     return tuple(
       self.head(x) for x in self.pooled_features(flow, latents, rotations=rotations)
     )
@@ -97,7 +97,7 @@ class InfuseNet(Classifier):
   def pooled_features(
     self, flow: jax.Array, latents: jax.Array, *, rotations=None
   ) -> tuple[jax.Array, jax.Array]:
-    """What enters the head: flow features and infused magnified ones, (B, 8 width)."""
+    """Computes the head's inputs: flow and infused magnified features, (B, 8 width)."""
     rotations = rotations or self.rotations()
     x, _, m = self.stage_features(flow, latents, rotations=rotations)[-1]
     x, m = (resnet.global_average(y) for y in (x, m))
@@ -106,7 +106,7 @@ class InfuseNet(Classifier):
   def stage_features(
     self, flow: jax.Array, latents: jax.Array, *, rotations=None
   ) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
-    """Flow features, their gate and the infused magnified features of stage 1 to 4."""
+    """Computes flow features, their gate and infused features of each stage."""
     *stage_rotations, _ = rotations or self.rotations()
     *stage_infusions, _ = self.infusions
     x, m = self.flow_stem(flow), self.magnified_stem(latents)
@@ -139,7 +139,7 @@ class InfuseNet(Classifier):
     }
 
   def rotations(self) -> tuple[jax.Array | None, ...]:
-    """The infusions' orthogonal matrices, stage 1 to 4 and pooled."""
+    """Computes the orthogonal matrices of the five infusions: stage 1 to 4, pooled."""
     return rotations_of(self.infusions)
 
 

@@ -1,4 +1,4 @@
-"""How the flow branch tells the magnified branch where the face really moved."""
+"""Infusion: the flow branch gates the magnified branch to where the face moved."""
 
 import math
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ GATES = ("clip", "batch")
 
 
 class FlowContextGate(nnx.Module):
-  """Flow features -> a factor in [0, 1]: g(x) = (x - min x) / (max x - min x).
+  """Turns flow features into a factor in [0, 1]: g(x) = (x - min x) / (max x - min x).
 
   Args:
     over: "clip" takes minimum and maximum over each clip's tensor, so that no
@@ -29,7 +29,7 @@ class FlowContextGate(nnx.Module):
     self.over = over
 
   def __call__(self, x: jax.Array) -> jax.Array:
-    """(B, ..., C) -> the same shape, float32 or wider."""
+    """Computes the gate of features (B, ..., C), shaped alike, float32 or wider."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     axes = tuple(range(0 if self.over == "batch" else 1, x.ndim))
     low = jnp.min(x, axes, keepdims=True)
@@ -41,10 +41,10 @@ class FlowContextGate(nnx.Module):
 
 
 class PublishedInfusion(nnx.Module):
-  """y = g * x."""
+  """y = g * x: the published infusion multiplies the features x by the gate g."""
 
   def rotation(self) -> None:
-    """There is none."""
+    """Returns None: this infusion has no rotation."""
 
   def __call__(self, x: jax.Array, gate: jax.Array, rotation=None) -> jax.Array:
     return (gate * x).astype(x.dtype)
@@ -54,7 +54,7 @@ class NoInfusion(nnx.Module):
   """y = x: the features pass through."""
 
   def rotation(self) -> None:
-    """There is none."""
+    """Returns None: this infusion has no rotation."""
 
   def __call__(self, x: jax.Array, gate: jax.Array, rotation=None) -> jax.Array:
     return x
@@ -80,22 +80,22 @@ class UnitaryInfusion(nnx.Module):
     self.triangle = nnx.Param(jnp.zeros((features // 2, features - 1)))
 
   def rotation(self) -> jax.Array:
-    """Q, (C, C). Of the parameters alone: at inference compute it once."""
+    """Computes Q, (C, C), from the parameters alone: at inference compute it once."""
     return cayley(skew(self.triangle[...]))
 
   def __call__(
     self, x: jax.Array, gate: jax.Array, rotation: jax.Array | None = None
   ) -> jax.Array:
-    """(B, ..., C) features and their gate -> infused features, shaped alike.
+    """Computes the infused features of features (B, ..., C) and a gate, shaped alike.
 
-    `rotation` is what `rotation()` returned, where it has been computed before.
+    `rotation` is what `rotation()` returned; it is computed here if left out.
     """
     q = self.rotation() if rotation is None else rotation
     return _product(gate * _product(x, q.T), q).astype(x.dtype)
 
 
 def skew(triangle: jax.Array) -> jax.Array:
-  """The skew-symmetric (C, C) matrix whose strict triangle is folded in (C/2, C-1).
+  """Unfolds a triangle, kept as (C/2, C-1), into a skew-symmetric (C, C) matrix.
 
   Row i of the upper triangle has C-1-i entries and row C-1-i has i, so the two
   share one row of the rectangle. Unfolding takes two copies and a mask, where
@@ -108,7 +108,7 @@ def skew(triangle: jax.Array) -> jax.Array:
 
 
 def rotations_of(infusions: Iterable[nnx.Module]) -> tuple[jax.Array | None, ...]:
-  """What each infusion's `rotation()` returns; those of one size in the same products.
+  """Computes every infusion's `rotation()`, those of one size in the same products.
 
   A GPU or TPU multiplies two matrices of 512 x 512 in little more than the time of one.
   """
@@ -127,7 +127,7 @@ def rotations_of(infusions: Iterable[nnx.Module]) -> tuple[jax.Array | None, ...
 
 @jax.custom_jvp
 def cayley(a: jax.Array) -> jax.Array:
-  """Q = (I - A)(I + A)^{-1} of skew-symmetric A (..., C, C), by matrix products alone.
+  """Computes Q = (I - A)(I + A)^{-1} of skew-symmetric A (..., C, C) by products alone.
 
   M = I - A is normal, so its polar factor U = M (M^T M)^{-1/2} satisfies U^2 = Q. M's
   singular values are at least 1, and with b = sqrt(||M^T M||_1) >= ||M|| those of M / b
@@ -135,15 +135,15 @@ def cayley(a: jax.Array) -> jax.Array:
   takes each of them, s, to p(c s) with p(x) = x (3 - x^2) / 2. For
   c^2 = 3 / (1 + l + l^2) both ends of [l, 1] go to the new l = p(c l), and what lies
   between them goes no higher than p's maximum, 1: all are in the new [l, 1] (Chen,
-  Chow: "A stable scaling of Newton-Schulz", 2014). l says how near U is without a look
-  at U.
+  Chow: "A stable scaling of Newton-Schulz", 2014). So l, a scalar, tells how near U is
+  to orthogonal, and U itself need not be looked at.
 
-  Hence the number of turns that suffices for every ||A|| <= 1e3, where l starts from
-  C^{-1/4} / sqrt(1 + 1e6) at the least: 12 at 512 channels in float32. GPUs and TPUs
-  make all of them, since a GPU's loop that asks whether it is done waits for the host
-  at every turn. A CPU stops when l says so: no turn at A = 0, 4 at ||A|| = 1. Beyond
-  1e3 U may be left short of orthogonal, with singular values below 1: a contraction, by
-  which no infusion lengthens a pixel either.
+  From this follows the number of turns that suffices for every ||A|| <= 1e3, where l
+  starts from C^{-1/4} / sqrt(1 + 1e6) at the least: 12 at 512 channels in float32. GPUs
+  and TPUs make all of them, since a loop on a GPU that asks whether it is done waits
+  for the host at every turn. A CPU stops as soon as l is near enough to 1: no turn at A
+  = 0, 4 at ||A|| = 1. Beyond 1e3 U may be left short of orthogonal, with singular
+  values below 1: a contraction, so that infusion still makes no pixel's norm longer.
 
   One more step on U^2, where A = 0 gives exactly I, leaves |Q^T Q - I| <= 3e-6 at 512
   channels in float32; a linear solve's error grows with ||A||, to 2e-5 at 1e3.
@@ -178,13 +178,14 @@ def cayley(a: jax.Array) -> jax.Array:
 
   u = lax.platform_dependent(*start, cpu=turns_until_near, default=every_turn)
   q = _product(u, u)
-  # Summed in four parts: beside an entry near 1 a long sum loses what the others add.
+  # Q^T Q is summed in four parts: in one long sum, terms much smaller than an entry
+  # near 1 would be rounded away.
   parts = jnp.split(q, math.gcd(a.shape[-1], 4), axis=-2)
   return q + _product(q, (eye - sum(_product(part.mT, part) for part in parts)) / 2)
 
 
 def turns_needed(channels: int, dtype: jnp.dtype, norm: float = 1e3) -> int:
-  """Turns that bring U near enough to orthogonal for every A with ||A|| <= `norm`."""
+  """Counts the turns of `cayley` that suffice for every A with ||A|| <= `norm`."""
   # ||S||_1 <= sqrt(C) ||S|| for a symmetric S, hence the fourth root.
   low, turns = channels**-0.25 / math.sqrt(1 + norm**2), 0
   while low < _near(dtype):

@@ -1,8 +1,8 @@
 """Convolution and max-pooling, rewritten where XLA compiles the plain form badly.
 
-XLA:CPU (jax 0.10, 2-core AVX-512) has three cliffs that this network meets in every
-layer. Each function below computes what its plain form computes; which of the two
-forms is compiled is decided per platform when the program is lowered, so that GPU
+XLA:CPU (jax 0.10, 2-core AVX-512) is very slow in three cases that this network meets
+in every layer. Each function below computes what its plain form computes; which of the
+two forms is compiled is decided per platform when the program is lowered, so that GPU
 and TPU always get the plain one.
 """
 
@@ -23,10 +23,10 @@ def conv(
   precision=None,
   **unused,
 ) -> jax.Array:
-  """2-d convolution of (B, H, W, C) with (kh, kw, C, D); fits `nnx.Conv`.
+  """Convolves (B, H, W, C) with a kernel (kh, kw, C, D); for `conv_general_dilated`.
 
-  `nnx.Conv` passes it dilations, groups and shardings too; this project uses none,
-  so they are at their defaults in `unused`.
+  `nnx.Conv` also passes dilations, groups and shardings. This project leaves them at
+  their defaults, so that `unused` may be ignored.
   """
   if padding == "VALID":
     padding = ((0, 0), (0, 0))
@@ -48,7 +48,7 @@ def conv(
 def max_pool(
   x: jax.Array, window: int = 3, stride: int = 2, padding: int = 1
 ) -> jax.Array:
-  """Maximum over square windows, (B, H, W, C) -> (B, H/2, W/2, C) by default."""
+  """Pools (B, H, W, C) by square windows' maximum, by default to (B, H/2, W/2, C)."""
   sizes = {"window": window, "stride": stride, "padding": padding}
   fast, plain = partial(_sliced_max_pool, **sizes), partial(_plain_max_pool, **sizes)
   return lax.platform_dependent(x, cpu=fast, default=plain)
@@ -66,10 +66,11 @@ def _plain_conv(x, kernel, *, strides, padding, precision=None):
 
 
 def _unpadded_conv(x, kernel, *, strides, precision=None):
-  """A convolution without any padding is about 5 times slower than a padded one.
+  """Convolves without padding, by way of a padded convolution.
 
-  So it pads one row and one column that no wanted output reads, and cuts off what
-  comes of them.
+  On XLA:CPU a convolution without any padding is about 5 times slower than a padded
+  one. So this pads one row and one column, which no wanted output reads, and cuts off
+  the outputs that they add.
   """
   out = [
     (n - k) // s + 1
@@ -81,9 +82,9 @@ def _unpadded_conv(x, kernel, *, strides, precision=None):
 
 
 def _suits_a_matrix(shape, kernel) -> bool:
-  """Where `_matrix_conv` is the faster form.
+  """Whether `_matrix_conv` is the faster form.
 
-  On a map smaller than the kernel by far, and with many channels on maps of up to
+  It is on maps much smaller than the kernel, and with many channels on maps of up to
   4 x 4 (512 channels, batch 16: gradients in 8 instead of 20 ms, a train step at
   112 px in 0.53 instead of 0.57 s).
   """
@@ -93,9 +94,9 @@ def _suits_a_matrix(shape, kernel) -> bool:
 
 
 def _matrix_conv(x, kernel, *, strides, padding, precision=None):
-  """A map smaller than its kernel runs 40 times slower than as a matrix product.
+  """Convolves by one product: patches under the kernel times the kernel as a matrix.
 
-  The patches under the kernel side by side, times the kernel as a matrix.
+  On XLA:CPU the plain convolution of a map smaller than its kernel is 40 times slower.
   """
   kh, kw, features_in, features_out = kernel.shape
   x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
@@ -119,13 +120,14 @@ def _plain_max_pool(x, window=3, stride=2, padding=1):
 
 
 def _sliced_max_pool(x, window=3, stride=2, padding=1):
-  """The plain form's gradient (select-and-scatter) takes 12 times its forward pass.
+  """Takes the maximum of shifted slices.
 
-  `_first_max` sends the gradient to the first of equal values, row by row, and
-  propagates NaN, both as the plain form does.
+  On XLA:CPU the gradient of the plain form (select-and-scatter) takes 12 times as long
+  as its forward pass. `_first_max` sends the gradient to the first of equal values, row
+  by row, and propagates NaN, both as the plain form does.
   """
   h, w = ((n + 2 * padding - window) // stride + 1 for n in x.shape[1:3])
-  # So many more below and to the right that every slice has h rows and w columns.
+  # Padding below and to the right, so that every slice has h rows and w columns.
   after = [
     max(window - 1 + stride * out - n - padding, 0)
     for n, out in zip(x.shape[1:3], (h, w), strict=True)

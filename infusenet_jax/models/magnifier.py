@@ -1,4 +1,4 @@
-"""A learned motion magnifier, and what a classifier sees of its work.
+"""A learned motion magnifier, and what a classifier sees of its latents.
 
 The shape-only variant of Oh et al., "Learning-based Video Motion Magnification"
 (ECCV 2018), that InfuseNet builds on. No layer has a bias; every convolution is
@@ -48,7 +48,7 @@ def _blocks(count: int, *, dtype, rngs: nnx.Rngs) -> nnx.Sequential:
 
 
 class Encoder(nnx.Module):
-  """A frame (B, H, W, 3) in [-1, 1] -> its shape latent (B, H/2, W/2, 32)."""
+  """Encodes a frame (B, H, W, 3) in [-1, 1] as its shape latent (B, H/2, W/2, 32)."""
 
   def __init__(self, *, dtype=None, rngs: nnx.Rngs):
     self.conv1 = Conv(3, 16, (7, 7), dtype=dtype, rngs=rngs)
@@ -66,10 +66,10 @@ class Encoder(nnx.Module):
 
 
 class Manipulator(nnx.Module):
-  """Latents of two frames -> their difference, magnified `amp` times.
+  """Computes the magnified difference of the latents of two frames.
 
-  d = res(conv3x3((amp - 1) * ReLU(conv7x7(b - a)))); b + d is what a frame with
-  `amp` times the motion would be encoded to.
+  d = res(conv3x3((amp - 1) * ReLU(conv7x7(b - a)))), with res a `ResidualBlock`; b + d
+  approximates the latent of a frame with `amp` times the motion.
   """
 
   def __init__(self, *, dtype=None, rngs: nnx.Rngs):
@@ -78,13 +78,13 @@ class Manipulator(nnx.Module):
     self.resblks = _blocks(1, dtype=dtype, rngs=rngs)
 
   def __call__(self, a: jax.Array, b: jax.Array, amp) -> jax.Array:
-    """Returns d, shaped as a and b (B, h, w, 32); `amp` broadcasts against them."""
+    """Computes d, shaped as a and b, (B, h, w, 32); `amp` is broadcast to them."""
     d = nnx.relu(self.before(b - a))
     return self.resblks(self.after(d * (amp - 1)))
 
 
 class Decoder(nnx.Module):
-  """A latent (B, h, w, 32) -> the frame (B, 2h, 2w, 3), in [-1, 1] up to error."""
+  """Decodes a latent (B, h, w, 32) as a frame (B, 2h, 2w, 3), about in [-1, 1]."""
 
   def __init__(self, *, dtype=None, rngs: nnx.Rngs):
     self.resblks = _blocks(9, dtype=dtype, rngs=rngs)
@@ -98,7 +98,7 @@ class Decoder(nnx.Module):
 
 
 class Magnifier(nnx.Module):
-  """Encoder, manipulator and decoder; InfuseNet itself never decodes.
+  """Encoder, manipulator and decoder; InfuseNet uses the first two and never decodes.
 
   Args:
     dtype: of the computation; parameters are float32. None follows the inputs.
@@ -111,7 +111,7 @@ class Magnifier(nnx.Module):
     self.decoder = Decoder(dtype=dtype, rngs=rngs)
 
   def __call__(self, first: jax.Array, second: jax.Array, amp=10.0) -> jax.Array:
-    """The second frame with its motion since the first magnified `amp` times.
+    """Magnifies `amp` times what has moved in the second frame since the first.
 
     Args:
       first, second: (B, H, W, 3) in [-1, 1], H and W even.
@@ -127,7 +127,10 @@ class Magnifier(nnx.Module):
 
 @dataclass(frozen=True)
 class MagnifiedInput:
-  """Magnified motion from the onset to the apex, and to the window apex.
+  """What a network sees of the frames: magnified motion since the onset.
+
+  The motion is that from the onset to the apex, and that to the window apex, a second
+  frame near the annotated apex.
 
   Attributes:
     kind: "latents" are magnified differences after ReLU and max-pool, 32 channels per
@@ -159,13 +162,13 @@ class MagnifiedInput:
     apex: jax.Array,
     window_apex: jax.Array,
   ) -> jax.Array:
-    """Frames (B, H, W, 3) in [-1, 1] -> (B, *shape(H))."""
+    """Computes what is seen, (B, *shape(H)), of frames (B, H, W, 3) in [-1, 1]."""
     apexes = (apex, window_apex) if self.window_apex else (apex,)
     see = _latents if self.kind == "latents" else _reconstructed
     return see(magnifier, self.amp, onset, apexes)
 
   def shape(self, size: int) -> tuple[int, int, int]:
-    """Height, width and channels of what is seen of frames of `size` pixels."""
+    """Returns height, width and channels of what is seen of frames of `size` pixels."""
     pairs = 2 if self.window_apex else 1
     if self.kind == "latents":
       return size // 4, size // 4, pairs * LATENT_CHANNELS
@@ -174,7 +177,10 @@ class MagnifiedInput:
   def stem(
     self, width: int, *, dtype=None, rngs: nnx.Rngs
   ) -> tuple[Callable[[jax.Array], jax.Array], int]:
-    """What leads to stage 1, and its input channels: latents need no stem."""
+    """Makes what comes before stage 1 and returns it with stage 1's input channels.
+
+    Latents need no stem and pass as they are; reconstructed frames need ResNet's.
+    """
     *_, channels = self.shape(4)
     if self.kind == "latents":
       return _as_it_is, channels
@@ -194,14 +200,17 @@ def _reconstructed(magnifier, amp, onset, apexes):
 
 
 def _magnified(magnifier, amp, onset, apexes):
-  """Latents of the onset, latents and magnified differences of all apexes."""
+  """Computes latents of the onset, then latents and differences of all apexes."""
   latents = magnifier.encoder(jnp.concatenate([onset, *apexes]))
   a, b = jnp.split(latents, [len(onset)])
   return a, b, magnifier.manipulator(jnp.concatenate([a] * len(apexes)), b, amp)
 
 
 def _beside(x, pairs):
-  """(pairs * B, ..., C) -> (B, ..., pairs * C)."""
+  """Moves pairs of frames from the batch to the channels.
+
+  (pairs * B, ..., C) -> (B, ..., pairs * C).
+  """
   return jnp.concatenate(jnp.split(x, pairs), axis=-1)
 
 

@@ -92,7 +92,7 @@ class Stem(nnx.Module):
 def stages(
   features_in: int, width: int = 64, *, dtype=None, rngs: nnx.Rngs
 ) -> nnx.List:
-  """The four stages: two blocks each; `width`, 2, 4 and 8 times `width` channels.
+  """Makes the four stages, of two blocks each and 1, 2, 4 and 8 times `width` channels.
 
   All but the first halve height and width.
   """
@@ -112,24 +112,27 @@ def stages(
 
 
 def pooled(trunk: nnx.List, x: jax.Array) -> jax.Array:
-  """All stages and the global average: (B, h, w, C) -> (B, 8 width)."""
+  """Runs all stages and averages over pixels: (B, h, w, C) -> (B, 8 width)."""
   for stage in trunk:
     x = stage(x)
   return global_average(x)
 
 
 def global_average(x: jax.Array) -> jax.Array:
-  """(B, h, w, C) -> (B, C), in float32 or wider."""
+  """Averages over pixels, (B, h, w, C) -> (B, C), in float32 or wider."""
   return jnp.mean(x.astype(jnp.promote_types(x.dtype, jnp.float32)), axis=(1, 2))
 
 
 def linear(features_in: int, features: int, *, rngs: nnx.Rngs) -> nnx.Linear:
-  """A linear layer as PyTorch draws it; see `torch_init`."""
+  """Makes a linear layer with PyTorch's initial weights; see `torch_init`."""
   return nnx.Linear(features_in, features, **torch_init(features_in), rngs=rngs)
 
 
 def torch_init(fan_in: int) -> dict[str, Callable]:
-  """PyTorch's initial weights and biases: all U(-b, b) with b = 1 / sqrt(fan in)."""
+  """Returns initialisers as PyTorch's: weights and biases from U(-b, b).
+
+  b is 1 / sqrt(fan_in). They are arguments of `nnx.Conv` and `nnx.Linear`.
+  """
   bound = fan_in**-0.5
 
   def uniform(key, shape, dtype, **_):

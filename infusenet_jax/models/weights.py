@@ -1,9 +1,10 @@
-"""Weights in and out, by the names that the authors' and torchvision's files use.
+"""Reads and writes weights by the tensor names of the authors and of torchvision.
 
 A state is a mapping of tensor names to NumPy arrays in PyTorch's layout. Files are
 PyTorch's (.pth, .bin; needs torch, an optional extra), .safetensors, or the same state
-as a plain .npz; the last two hold no pickle. Three kinds are told apart by their names:
-a ResNet-18 (torchvision's and timm's have the same), a magnifier, a whole InfuseNet.
+as a plain .npz; the last two hold no pickle. Three kinds of state are told apart by
+their tensor names: a ResNet-18 (torchvision's and timm's have the same names), a
+magnifier, a whole InfuseNet. To check a file and convert it:
 
     python -m infusenet_jax.models.weights IN OUT
 """
@@ -29,7 +30,8 @@ PRETRAINED_MAGNIFIER = Path(__file__).with_name("magnifier.npz")
 
 State = Mapping[str, np.ndarray]
 
-# Our paths, dots between the parts, to PyTorch's names; applied in this order.
+# From our paths, with dots between the parts, to PyTorch's names: (pattern,
+# replacement), applied in this order.
 _RENAMED = (
   (r"\.layers\.", "."),
   (r"^flow_", ""),
@@ -44,7 +46,8 @@ _RENAMED = (
   (r"\.mean$", ".running_mean"),
   (r"\.var$", ".running_var"),
 )
-# Tensors that the files hold twice, do not use, or that only PyTorch needs.
+# Tensors that a file holds twice, that its network never uses, or that only PyTorch
+# uses.
 _REDUNDANT = re.compile(
   r"spatial_model\.|spatial_model_mag\.(conv1|bn1|fc)\.|.*\.num_batches_tracked$"
 )
@@ -55,8 +58,9 @@ def from_torch(model: nnx.Module, state: State) -> None:
 
   Args:
     model: an `InfuseNet`, a ResNet-18 on flow or a `Magnifier`.
-    state: of the same kind; all names may begin with "module.". Unitary infusion has
-      no counterpart in it and keeps its parameters, which start as the published one.
+    state: of a network of the same kind; all names may begin with "module.". Unitary
+      infusion has no counterpart in it and keeps its initial parameters, with which it
+      computes what the published infusion computes.
 
   Raises:
     ValueError: a tensor is missing, surplus or misshapen; the message names each.
@@ -68,14 +72,14 @@ def from_torch(model: nnx.Module, state: State) -> None:
 
 
 def to_torch(model: nnx.Module) -> dict[str, np.ndarray]:
-  """The state of a network, but for unitary infusion, by PyTorch's names."""
+  """Returns the state of a network by PyTorch's names, without unitary infusion's."""
   return {name: _to_torch_layout(v[...]) for name, v in _variables(model)}
 
 
 def load_resnet(model: Classifier, path: str | Path) -> None:
-  """Starts the trunks of `model` from a ResNet-18 file, torchvision's or timm's.
+  """Fills the trunks of `model` from a ResNet-18 file, torchvision's or timm's.
 
-  The flow branch takes all but the file's classifier, a magnified branch the four
+  The flow branch gets all but the file's classifier, a magnified branch the four
   stages.
 
   Raises:
@@ -86,8 +90,8 @@ def load_resnet(model: Classifier, path: str | Path) -> None:
   prefix = "spatial_model_mag."
   for name, variable in _variables(model):
     tensor = state.get(name.removeprefix(prefix))
-    # Of other widths than 64 the magnified branch's first block differs from a
-    # ResNet's: it projects 64 latent channels, and keeps its initial values.
+    # With a width other than 64 the first block of the magnified branch differs from a
+    # ResNet's, since it projects 64 latent channels: it keeps its initial values.
     if name.startswith(prefix) and tensor is not None:
       array = _from_torch_layout(tensor)
       if array.shape == variable[...].shape:
@@ -95,7 +99,7 @@ def load_resnet(model: Classifier, path: str | Path) -> None:
 
 
 def load_infusenet(model: InfuseNet, path: str | Path) -> None:
-  """Fills all of `model` from a checkpoint of the authors' form.
+  """Fills all of `model` from a checkpoint as the authors of InfuseNet write it.
 
   Raises:
     UserError: the file is absent, unreadable or no InfuseNet of this shape.
@@ -104,10 +108,10 @@ def load_infusenet(model: InfuseNet, path: str | Path) -> None:
 
 
 def load_magnifier(model: InfuseNet | Magnifier, path: str | Path) -> None:
-  """Fills the magnifier (of `model`) from a file.
+  """Fills a magnifier, or the magnifier of an InfuseNet, from a file.
 
-  A path of "pretrained" stands for the weights that ship with this package. Of a
-  whole InfuseNet's file the magnifier is taken.
+  The path "pretrained" stands for the weights that ship with this package. From the
+  file of a whole InfuseNet its magnifier is taken.
 
   Raises:
     UserError: the file is absent, unreadable or holds no magnifier.
@@ -120,11 +124,12 @@ def load_magnifier(model: InfuseNet | Magnifier, path: str | Path) -> None:
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-  """The state in a file, without prefixes and redundant tensors.
+  """Reads the state in a file, without prefixes and redundant tensors.
 
   Args:
-    path: .npz, .safetensors, or any other suffix for what torch.save wrote: a state, or
-      one under "state_dict", "model_state_dict" or "model".
+    path: of a .npz or .safetensors file; with any other suffix, of what torch.save
+      wrote: a state, or a dict with a state under "state_dict", "model_state_dict" or
+        "model".
 
   Raises:
     UserError: the file is absent or not what its suffix says, or torch is missing.
@@ -156,7 +161,7 @@ def _check_values(state: State) -> None:
 
 
 def write(path: str | Path, state: State) -> None:
-  """Writes a state; the suffix decides how: one of `SUFFIXES`.
+  """Writes a state, in the format that the path's suffix, one of `SUFFIXES`, names.
 
   Raises:
     ValueError: another suffix.
@@ -201,7 +206,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
   torch = _torch(path)
   try:
     state = torch.load(path, map_location="cpu", weights_only=True)
-  except Exception as error:  # torch raises whatever its unpickler meets
+  except Exception as error:  # torch's unpickler can raise anything
     raise UserError(
       f"{path}: not a PyTorch file of plain tensors ({type(error).__name__}); "
       "expected what torch.save(model.state_dict(), path) writes"
@@ -220,7 +225,7 @@ def _plain(state: State) -> dict[str, np.ndarray]:
 
 
 def _variables(model: nnx.Module) -> Iterator[tuple[str, nnx.Variable]]:
-  """PyTorch's name and our variable of all but unitary infusion's parameters."""
+  """Yields PyTorch's names with our variables, without unitary infusion's."""
   for path, variable in nnx.iter_graph(model):
     if not isinstance(variable, nnx.Variable) or path[0] == "infusions":
       continue
@@ -256,7 +261,7 @@ def _fill(variables: Mapping[str, nnx.Variable], state: State) -> None:
 
 
 def _from_torch_layout(x: np.ndarray) -> np.ndarray:
-  """Convolution (out, in, h, w) -> (h, w, in, out); linear (out, in) -> (in, out)."""
+  """Transposes a convolution (out, in, h, w) to (h, w, in, out), or a linear layer."""
   return x.transpose(2, 3, 1, 0) if x.ndim == 4 else x.T
 
 
@@ -273,10 +278,10 @@ def _named(path, function, *args) -> None:
 
 
 def check(state: State) -> str:
-  """What kind of state this is, after comparing it with the model of that kind.
+  """Names the kind of a state, after comparing its tensors with a model of that kind.
 
   Raises:
-    ValueError: it is of none of the three kinds, or tensors do not fit.
+    ValueError: the state is of none of the three kinds, or its tensors do not fit.
   """
   if "mag_encoder.conv1.weight" in state:
     classes = len(state["fc.bias"]) if "fc.bias" in state else 12
@@ -297,7 +302,7 @@ def check(state: State) -> str:
 
 
 def main() -> None:
-  """The command; `python -m infusenet_jax.models.weights --help` explains it."""
+  """Runs the command; `python -m infusenet_jax.models.weights --help` explains it."""
   parser = argparse.ArgumentParser(
     prog="python -m infusenet_jax.models.weights",
     description="Turns weights (ResNet-18, magnifier or InfuseNet) into another form.",

@@ -1,4 +1,4 @@
-"""A thin Orbax layer: save while training goes on, restore the newest that is sound."""
+"""Checkpoints by Orbax: saved while training goes on, checked when restored."""
 
 import contextlib
 import logging
@@ -51,12 +51,13 @@ class Checkpoints:
       self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
 
   def restore(self, like: State) -> State | None:
-    """The newest checkpoint that can be read, placed as `like` is; None without one.
+    """Restores the newest checkpoint that can be read; returns None if there is none.
 
     Damaged ones are set aside, once an older one has been read.
 
     Raises:
-      UserError: there are checkpoints, but none can be read, or they are another's.
+      UserError: there are checkpoints, but none can be read, or they belong to
+        something other than `whose`.
     """
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     items = ocp.args.Composite(
@@ -69,7 +70,7 @@ class Checkpoints:
         state, about = found.state, found.about
         sound = about["checksum"] == checksum(state)
         reason = "its checksum is another"
-      except Exception as error:  # Whatever a damaged file makes the reader raise.
+      except Exception as error:  # A damaged file can make the reader raise anything.
         sound, reason = False, (str(error).splitlines() or [type(error).__name__])[0]
       if not all_agree(sound):
         damaged[step] = "another process cannot read it" if sound else reason
@@ -109,7 +110,8 @@ class Checkpoints:
     """Writes `state` under its step number, unless that is saved already.
 
     Raises:
-      UserError: this one or, being written meanwhile, the one before has no room.
+      UserError: the disk has no room for this checkpoint, or for the previous one, if
+        that was still being written.
     """
     step = int(state.step)
     if step not in self._manager.all_steps():
@@ -121,17 +123,17 @@ class Checkpoints:
         self._manager.save(step, args=items)
 
   def keep_newest(self) -> None:
-    """Deletes all but the newest, when training is over."""
+    """Deletes all checkpoints but the newest; called when training is over."""
     with _one_line(self._manager.directory):
       self._manager.wait_until_finished()
       for step in sorted(self._manager.all_steps())[:-1]:
         self._manager.delete(step)
 
   def close(self) -> None:
-    """Waits until everything is on disk.
+    """Waits until every checkpoint is on disk.
 
     Raises:
-      UserError: the last one has no room.
+      UserError: the disk has no room for the last one.
     """
     with _one_line(self._manager.directory):
       try:
@@ -141,7 +143,7 @@ class Checkpoints:
 
 
 def checksum(state: State) -> int:
-  """CRC-32 of all leaves' bytes, in the order of the tree."""
+  """Computes the CRC-32 of the bytes of all leaves, in the order of the tree."""
   total = 0
   for leaf in jax.tree.leaves(state):
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -152,7 +154,7 @@ def checksum(state: State) -> int:
 
 @contextlib.contextmanager
 def _one_line(folder: str | Path) -> Iterator[None]:
-  """A full or read-only disk as a `UserError`, whichever library noticed it."""
+  """Turns errors of a full or read-only disk, from any library, into a `UserError`."""
   try:
     yield
   except (OSError, ValueError) as error:

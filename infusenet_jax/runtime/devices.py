@@ -1,4 +1,4 @@
-"""Processes and devices: start-up, the mesh of folds and data, what lies where."""
+"""Processes and devices: how they start and share the folds and batches."""
 
 import ctypes
 import os
@@ -15,11 +15,13 @@ from infusenet_jax.runtime.errors import UserError
 
 # Seconds without a sign of life after which a process counts as dead.
 _HEARTBEAT = 30
-# From malloc.h: M_ARENA_MAX, M_MMAP_MAX and M_TRIM_THRESHOLD, in bytes.
+# Options of mallopt, numbered as in malloc.h, and their values: one arena
+# (M_ARENA_MAX), no mmap (M_MMAP_MAX), and no trimming below 2 GiB (M_TRIM_THRESHOLD).
 _MALLOC = {-8: 1, -4: 0, -1: 2**31 - 1}
-# How jaxlib 0.10 says, after a status, that a process at the other end is gone: gloo
-# between CPUs (what its own checks find reads "[enforce fail at" instead), NCCL between
-# GPUs (of its errors ncclRemoteError alone), and the service that process 0 runs.
+# Messages of jaxlib 0.10 that mean that another process has ended. They come from gloo,
+# between CPUs (whose errors of other causes read "[enforce fail at"), from NCCL,
+# between GPUs (of whose errors only ncclRemoteError means this), and from the
+# coordination service, which process 0 runs.
 _LOST = re.compile(
   "|".join(
     (
@@ -34,11 +36,12 @@ _LOST = re.compile(
 
 
 def keep_freed_memory() -> None:
-  """Tells glibc to keep what is freed for what is asked for next; nothing elsewhere.
+  """Tells glibc to reuse freed memory instead of returning it to the system.
 
-  On a CPU XLA asks for a step's scratch memory (0.4 GB at 112 px) anew in each call.
-  By default glibc takes it from the system and gives it back: 110,000 page faults a
-  step, which cost more than what keeping it does. To be called before JAX computes.
+  On a CPU XLA allocates the scratch memory of a step (0.4 GB at 112 px) in each call.
+  By default glibc gets it from the system and returns it every time, which costs
+  110,000 page faults a step. Call this before JAX computes anything. Without glibc it
+  does nothing.
   """
   if platform.libc_ver()[0] == "glibc":
     mallopt = ctypes.CDLL(None).mallopt
@@ -47,7 +50,7 @@ def keep_freed_memory() -> None:
 
 
 def keep_compiled() -> None:
-  """Keeps compiled programs between runs, so that resuming compiles nothing anew."""
+  """Keeps compiled programs on disk, so that a resumed run does not recompile."""
   if not jax.config.jax_compilation_cache_dir:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     jax.config.update(
@@ -62,16 +65,20 @@ def join_processes(
 ) -> None:
   """Makes this process one of several that train together, on all their devices.
 
+  On a TPU pod, in SLURM and in GKE all three arguments can be left out: they are then
+  read from the environment.
+
   Args:
-    coordinator: HOST:PORT of process 0; found in the environment of a TPU pod, SLURM
-      or GKE if left out, as are the other two.
-    processes: how many there are.
-    process: which one this is, from 0.
+    coordinator: HOST:PORT of process 0.
+    processes: how many processes there are.
+    process: the number of this process, from 0.
 
   Raises:
-    UserError: the environment does not say, or the others do not answer.
+    UserError: the arguments are left out and the environment does not tell them, or
+      the other processes do not answer.
   """
-  # One program after the other: gloo's collectives must meet in the same order.
+  # Programs are run one after the other: all processes must issue gloo's collectives
+  # in the same order.
   jax.config.update("jax_cpu_enable_async_dispatch", False)
   try:
     jax.distributed.initialize(
@@ -87,7 +94,7 @@ def join_processes(
 
 
 def lost_process(error: BaseException) -> str | None:
-  """One line, where `error` is what is left of talking to a process that has ended."""
+  """Returns a line for the user if `error` means that another process has ended."""
   # Gloo's errors come as ValueError, all others as JAX's own.
   if not isinstance(error, jax.errors.JaxRuntimeError | ValueError):
     return None
@@ -106,29 +113,31 @@ def is_main() -> bool:
 
 
 def wait_for_all(reason: str) -> None:
-  """Returns when every process has come here."""
+  """Waits until every process has called this with the same `reason`."""
   if jax.process_count() > 1:
     multihost_utils.sync_global_devices(reason)
 
 
 def all_agree(so: bool) -> bool:
-  """Whether every process says so; all of them must ask."""
+  """Whether `so` is true in every process; all processes must call this."""
   if jax.process_count() == 1:
     return so
   return bool(np.all(multihost_utils.process_allgather(np.array(so))))
 
 
 def device_mesh(batch_size: int, fold: int = 1, data: int = -1) -> Mesh:
-  """A mesh `('fold', 'data')` over all devices: folds side by side, batches split.
+  """Arranges all devices as a mesh with the axes `('fold', 'data')`.
 
   Args:
     batch_size: clips in a batch of one fold.
-    fold: how many folds (and seeds) are trained at once; -1: as many as there are
-      devices for.
-    data: over how many devices a fold's batch is split; -1: over what there is.
+    fold: how many folds (and seeds) are trained at once, each on its own devices; -1
+      for the number of devices divided by `data`.
+    data: over how many devices the batch of a fold is split; -1 for the number of
+      devices divided by `fold`.
 
   Raises:
-    UserError: the devices cannot be shared like that, or a batch cannot.
+    UserError: `fold` times `data` is not the number of devices, or a batch cannot be
+      split evenly over `data` devices.
   """
   devices = jax.device_count()
   asked = f"config.mesh is fold={fold}, data={data}"
@@ -146,7 +155,7 @@ def device_mesh(batch_size: int, fold: int = 1, data: int = -1) -> Mesh:
       f"config.train.batch_size is {batch_size}, which {data} devices cannot share "
       f"evenly; the nearest that they can is {nearest}"
     )
-  # Auto axes: batch indexing inside the compiled step needs no sharding rules.
+  # With Auto axes, indexing a batch inside the compiled step needs no sharding rules.
   return jax.make_mesh((fold, data), ("fold", "data"), axis_types=(AxisType.Auto,) * 2)
 
 
@@ -156,7 +165,7 @@ def on_cpu(mesh: Mesh) -> bool:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """The sharding of what every device holds whole: one state, resident clips."""
+  """The sharding of an array that every device holds whole."""
   return NamedSharding(mesh, PartitionSpec())
 
 
@@ -176,15 +185,16 @@ def over_folds_and_batch(mesh: Mesh) -> NamedSharding:
 
 
 def even_batch(batch_size: int, mesh: Mesh) -> int:
-  """The smallest batch from `batch_size` on that all devices of `mesh` can share."""
+  """Rounds `batch_size` up to a multiple of the number of devices of `mesh`."""
   return -(-batch_size // mesh.size) * mesh.size
 
 
 def fits_device(num_bytes: int, share: float = 0.5) -> bool:
   """Whether `num_bytes` take at most `share` of a device's memory.
 
-  A CPU reports no limit: there the arrays lie in host memory anyway. What is in use is
-  not asked for: processes would answer differently, and must decide alike.
+  A CPU reports no limit, so that everything fits: its arrays lie in host memory anyway.
+  Memory that is already in use does not count: it differs between processes, and all
+  processes must come to the same answer.
   """
   stats = jax.local_devices()[0].memory_stats() or {}
   limit = stats.get("bytes_limit")

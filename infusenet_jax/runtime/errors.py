@@ -17,9 +17,10 @@ class UserError(Exception):
 
 
 class Preempted(BaseException):
-  """SIGTERM came and the state is saved: the same command goes on from there.
+  """Raised after SIGTERM, once the state is saved: the same command goes on from there.
 
-  No Exception: what takes any of those for a damaged file must let it pass.
+  It is not an `Exception`, so that code that catches those, taking them for signs of a
+  damaged file, does not catch this one.
   """
 
 
@@ -34,7 +35,7 @@ def exit_with_one_line(command: Callable[[], int | None]) -> None:
     sys.exit(_say(f"stopped: {error}", REQUEUE))
   except KeyboardInterrupt:
     _say("interrupted: what was finished is kept; run it again to go on", 130)
-    # JAX, interrupted while it compiles, crashes in Python's own way out.
+    # JAX, interrupted while it compiles, crashes in Python's normal exit.
     os._exit(130)
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there. Needs no JAX."""
+"""Reads files, writes them all or nothing, and locks folders. Needs no JAX."""
 
 import contextlib
 import errno
@@ -26,10 +26,14 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
-  """Writes `content` as it is, text in UTF-8: a killed process leaves the old or this.
+  """Writes a file in one step: if the process is killed, the old file is still there.
+
+  Args:
+    path: of the file.
+    content: bytes, or text that is written in UTF-8 with its line ends as they are.
 
   Raises:
-    UserError: there is no room, or no right to write.
+    UserError: the disk is full, or the file may not be written.
   """
   path = Path(path)
   draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -46,14 +50,14 @@ def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
 
 
 def read_json(path: str | os.PathLike, advice: str) -> dict[str, Any]:
-  """The fields of a JSON file.
+  """Reads a JSON file that holds an object and returns its fields.
 
   Args:
     path: of the file.
-    advice: what to do where it cannot be read; ends the message.
+    advice: what the user can do if it cannot be read; the end of the error message.
 
   Raises:
-    UserError: it is missing or unreadable, no JSON, or no object with fields.
+    UserError: the file is missing, unreadable or not JSON, or holds no object.
   """
   try:
     content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -68,16 +72,16 @@ def read_json(path: str | os.PathLike, advice: str) -> dict[str, Any]:
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  """The arrays of a .npz file by name; nothing in it is run.
+  """Reads the arrays of a .npz file by name; pickled objects in it are refused.
 
   Raises:
-    ValueError: it is no such file, or holds a single array without a name.
-    OSError: it cannot be read.
+    ValueError: it is not a .npz file, or holds a single array without a name.
+    OSError: the file cannot be opened or read.
   """
   try:
     with open(path, "rb") as file:
       arrays = np.load(file, allow_pickle=False)
-      if isinstance(arrays, np.ndarray):  # A .npy under another name.
+      if isinstance(arrays, np.ndarray):  # The file is really a .npy.
         raise ValueError("holds a single array without a name")
       with arrays:
         return {name: arrays[name] for name in arrays.files}
@@ -91,23 +95,24 @@ def lock(
 ) -> Iterator[None]:
   """Makes a folder and keeps every other run out of it until the block ends.
 
-  The lock is the kernel's (flock), so it ends with its process however that ends, and
-  the file `.lock` that stays behind means nothing. A file system without locks gets a
-  warning instead.
+  The kernel holds the lock (flock) and releases it whenever the process ends, even if
+  it is killed; the file `.lock` that stays behind locks nothing. On a file system
+  without locks there is a warning instead of a lock.
 
   Args:
-    folder: what is written to.
-    named: how the user named it, for the error; "--out FOLDER" by default.
-    taken: the error where another run holds it.
+    folder: the folder to be written to.
+    named: the flag by which the user named it, for the error message; "--out FOLDER" by
+      default.
+    taken: the error message if another run holds the lock.
 
   Raises:
-    UserError: the folder cannot be written, or another run holds it.
+    UserError: the folder cannot be written, or another run holds the lock.
   """
   named = named or f"--out {folder}"
   with contextlib.ExitStack() as held:
     try:
       folder.mkdir(parents=True, exist_ok=True)
-      # A soft lock is a file that is there: it would outlive a killed process.
+      # A soft lock is a mere file, which a killed process would leave behind.
       held.enter_context(
         FileLock(folder / ".lock", blocking=False, fallback_to_soft=False)
       )

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: training saves before it obeys them."""
+"""SIGTERM and Ctrl-C: training saves its state before it stops."""
 
 import contextlib
 import signal
@@ -12,23 +12,28 @@ from infusenet_jax.runtime.errors import Preempted
 
 
 class Signals:
-  """Whether training is to stop: SIGTERM (a machine's notice) or Ctrl-C came.
+  """Remembers whether SIGTERM or the first Ctrl-C has come, so that training can stop.
 
-  Training then saves and stops before its next step; a second Ctrl-C stops at once.
-  Where several processes train together they agree on the step.
+  SIGTERM is what a batch system or cloud sends before it takes the machine away.
+  Training then saves its state and stops before its next step; a second Ctrl-C stops at
+  once. Several processes that train together agree on the step.
   """
 
   def __init__(self):
     self.received: list[int] = []
 
   def stop_before(self, step: int) -> bool:
-    """Asked by every process before each step of the loop."""
+    """Whether to stop before this step; every process must ask before each step."""
     if jax.process_count() > 1:
       return multihost_utils.reached_preemption_sync_point(step)
     return bool(self.received)
 
   def stop(self, folder: Path) -> None:
-    """Raises what the signal stands for, once all is saved."""
+    """Raises KeyboardInterrupt after Ctrl-C, else Preempted; call it once all is saved.
+
+    Args:
+      folder: where the state was saved, for the message.
+    """
     if signal.SIGINT in self.received:
       raise KeyboardInterrupt
     raise Preempted(f"saved in {folder}; run the same command again to go on")
@@ -36,12 +41,13 @@ class Signals:
 
 @contextlib.contextmanager
 def obey_sigterm() -> Iterator[None]:
-  """SIGTERM ends what is not training at once, and as launchers expect it.
+  """Lets SIGTERM end the block at once, by `Preempted`; for work outside of training.
 
   Raises:
-    Preempted: it came.
+    Preempted: SIGTERM came. The command then ends with the status at which launchers
+      start it again.
   """
-  if jax.process_count() > 1:  # JAX notes SIGTERM; training asks for it.
+  if jax.process_count() > 1:  # JAX handles SIGTERM; training asks JAX about it.
     yield
     return
 
@@ -57,9 +63,9 @@ def obey_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def catch_signals() -> Iterator[Signals]:
-  """Notes SIGTERM and the first Ctrl-C instead of obeying them at once."""
+  """Records SIGTERM and the first Ctrl-C in `Signals` instead of ending the process."""
   signals = Signals()
-  if jax.process_count() > 1:  # JAX notes SIGTERM and spreads the word.
+  if jax.process_count() > 1:  # JAX handles SIGTERM and tells all processes.
     yield signals
     return
 

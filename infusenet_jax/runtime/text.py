@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 
 def duration(seconds: float) -> str:
-  """Says seconds in words: "45 s", "12 min", "3.5 h", "11.2 days"."""
+  """Formats a time given in seconds: "45 s", "12 min", "3.5 h", "11.2 days"."""
   for unit, size, digits in (("days", 86400, 1), ("h", 3600, 1), ("min", 60, 0)):
     if seconds >= 2 * size:
       return f"{seconds / size:.{digits}f} {unit}"
@@ -18,7 +18,7 @@ def text_table(rows: Sequence[Sequence[object]], *, underlined: bool = False) ->
   Args:
     rows: the heading, then the lines. A line with fewer cells than the heading, such as
       one that ends in a message, does not widen the columns.
-    underlined: whether dashes stand under the heading.
+    underlined: whether a line of dashes follows the heading.
   """
   lines = ["  ".join(row).rstrip() for row in _padded(rows, numbers=True)]
   if underlined:
@@ -44,7 +44,7 @@ def markdown_table(rows: Sequence[Sequence[object]], *, numbers: bool = True) ->
 def _padded(
   rows: Sequence[Sequence[object]], numbers: bool, least: int = 0
 ) -> list[list[str]]:
-  """The cells as text, as wide as the widest of their column in a full row."""
+  """Pads the cells of a column to the widest of them; short rows do not count."""
   cells = [[str(cell) for cell in row] for row in rows]
   full = [row for row in cells if len(row) == len(cells[0])]
   widths = [max(least, *map(len, column)) for column in zip(*full, strict=True)]
@@ -58,25 +58,25 @@ def _padded(
 
 
 def print_lines(lines: Sequence[str]) -> None:
-  """Prints one line each on stderr."""
+  """Prints lines on stderr."""
   for line in lines:
     print(line, file=sys.stderr)
 
 
-# What a spreadsheet takes for the beginning of a formula.
+# Beginnings of a cell that a spreadsheet takes for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_text(text: str) -> str:
-  """Text for a CSV field that a spreadsheet must not run as a formula.
+  """Protects the text of a CSV field, so that no spreadsheet runs it as a formula.
 
-  An apostrophe goes before what would be one, and before an apostrophe that stands
-  before it already, so that `plain_text` gets the text back.
+  Text that begins like a formula, with or without apostrophes before it, gets an
+  apostrophe in front. `plain_text` takes it away again.
   """
   return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
 
 
 def plain_text(field: str) -> str:
-  """The text that `csv_text` made a CSV field of."""
+  """Undoes `csv_text`: returns the text that a CSV field was made of."""
   guarded = field.startswith("'") and field.lstrip("'").startswith(_FORMULA)
   return field[1:] if guarded else field

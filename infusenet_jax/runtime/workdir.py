@@ -1,4 +1,4 @@
-"""The folder of one run: whose it is, what ran there, what it ran with."""
+"""The folder of one run: its lock, its config and records, and where its files lie."""
 
 import contextlib
 import importlib.metadata
@@ -36,13 +36,13 @@ _PACKAGES = (
 
 @contextlib.contextmanager
 def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
-  """Holds `workdir` for one run of `config`, new there or begun there before.
+  """Locks `workdir` for a run of `config`, which may be new or have been begun there.
 
-  Of several processes the first one holds it for all.
+  If several processes train together, the first one locks it for all.
 
   Raises:
-    UserError: where another run is in it, or it holds another run's config, or it
-      cannot be written, or is a URL.
+    UserError: another run is using the folder, the folder holds a run of another
+      config, or it cannot be written or is a URL.
   """
   if "://" in str(workdir):
     raise UserError(
@@ -62,7 +62,12 @@ def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
 
 
 def keep_config(workdir: Path, config: ConfigDict, records: dict[str, str]) -> None:
-  """Writes config.json and records.json, once nothing stands against the run.
+  """Writes config.json and records.json; called when all checks have passed.
+
+  Args:
+    workdir: of the run.
+    config: of the run.
+    records: {database: fingerprint of its records}.
 
   Raises:
     UserError: the run in `workdir` began with other `records`.
@@ -98,9 +103,9 @@ def _check_config(path: Path, config: ConfigDict) -> None:
 
 
 def config_differences(kept: dict[str, Any], config: ConfigDict) -> list[str]:
-  """What makes `config` another run than the one whose config.json was `kept`.
+  """Lists the fields in which `config` differs from a kept config.json, in words.
 
-  How the work is spread over devices does not: a run may go on on others.
+  The fields of `config.mesh` do not count: a run may be resumed on other devices.
   """
   theirs, ours = (
     {k: v for k, v in flatten(given).items() if not k.startswith("mesh.")}
@@ -119,7 +124,7 @@ def config_differences(kept: dict[str, Any], config: ConfigDict) -> list[str]:
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-  """A nested config as {"train.epochs": 200, ...}."""
+  """Flattens a nested config to {"train.epochs": 200, ...}."""
   flat = {}
   for name, value in config.items():
     if isinstance(value, dict):
@@ -130,7 +135,7 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-  """What ran: package versions, Python and the devices."""
+  """Collects the versions of packages and of Python, and the devices, by name."""
   found = {}
   for name in _PACKAGES:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):

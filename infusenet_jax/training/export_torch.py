@@ -3,8 +3,8 @@
     python -m infusenet_jax.training.export_torch --workdir RUN --fold casme2 OUT.pth
 
 OUT may end in .pth (needs torch), .safetensors or .npz. The authors' code loads an
-InfuseNet of the published form with `load_state_dict(state, strict=False)`: what their
-network holds twice, or never runs, is not written. A ResNet-18 on flow gets
+InfuseNet of the published form with `load_state_dict(state, strict=False)`: tensors
+that their network holds twice or never uses are not written. A ResNet-18 on flow gets
 torchvision's names.
 """
 
@@ -24,7 +24,7 @@ from infusenet_jax.training.engine.experiment import blank_state
 from infusenet_jax.training.engine.network import build_network
 from infusenet_jax.training.trained import restore
 
-# What the authors' network is, in fields of config.model.
+# The fields of config.model that make the authors' network.
 AUTHORS = {
   "infusion": "published",
   "gate": "batch",
@@ -36,10 +36,11 @@ AUTHORS = {
 
 
 def trained_state(workdir: Path, seed: int, fold: str) -> dict[str, np.ndarray]:
-  """The weights of a trained fold by PyTorch's names and in its layout.
+  """Reads the weights of a trained fold, by PyTorch's names and in its layout.
 
   Raises:
-    UserError: no run or no checkpoint is there, or PyTorch's side has no such network.
+    UserError: there is no run or no checkpoint, or no network in PyTorch has these
+      weights.
   """
   config = ConfigDict(read_json(workdir / CONFIG, "name the workdir of a run"))
   _check_counterpart(workdir / CONFIG, config)
@@ -66,7 +67,7 @@ def _check_counterpart(path: Path, config: ConfigDict) -> None:
 
 
 def main() -> None:
-  """The command; `python -m infusenet_jax.training.export_torch --help` explains it."""
+  """Runs the command; its --help explains it."""
   parser = argparse.ArgumentParser(
     prog="python -m infusenet_jax.training.export_torch",
     description="Writes a trained fold as a checkpoint for PyTorch.",

@@ -1,7 +1,8 @@
-"""Simulated databases where there are no licensed ones: written, then prepared.
+"""Makes simulated databases and their records, for runs without licensed databases.
 
-The commands of `data_prep` do it in processes of their own, through the door that
-licensed databases use; this package imports nothing from there.
+It runs the commands `python -m data_prep simulate` and `build`, so that simulated
+databases are prepared as licensed ones are. This package imports nothing of
+`data_prep`.
 """
 
 import logging
@@ -19,19 +20,20 @@ _log = logging.getLogger(__name__)
 
 
 def records_folder(config: ConfigDict) -> Path:
-  """The folder of prepared records: `config.data_dir`, or where simulated ones go."""
+  """Returns the folder of records: `config.data_dir`, or that of simulated records."""
   if config.data_dir:
     return Path(config.data_dir)
   return _records(Path(config.simulated.dir), config.record_size)
 
 
 def make_records(config: ConfigDict) -> None:
-  """Makes simulated records, unless `config.data_dir` names others.
+  """Makes simulated records, unless `config.data_dir` names a folder of records.
 
-  What is already simulated or prepared with the same settings is used again.
+  Databases and records that were made before with the same settings are used again.
 
   Raises:
-    UserError: their folder holds others, or they could not be made.
+    UserError: the folder holds databases or records with other settings, or they could
+      not be made.
   """
   if config.data_dir:
     return
@@ -54,13 +56,19 @@ def make_records(config: ConfigDict) -> None:
 
 
 def simulated_records(folder: Path, size: int, *flags: str) -> Path:
-  """Records of `size` px of the databases that `simulate` makes with these flags.
+  """Makes simulated databases and their records, and returns the folder of the records.
 
-  They come to lie in FOLDER/databases and FOLDER/records-SIZE; what is there already
-  is used again.
+  Databases are written to FOLDER/databases, records to FOLDER/records-SIZE. What was
+  made there before with the same flags is used again.
+
+  Args:
+    folder: for both.
+    size: side of the crops in the records, pixels.
+    flags: of `python -m data_prep simulate`, such as "--scale=0.1".
 
   Raises:
-    UserError: `folder` holds others, or they could not be made.
+    UserError: the folder holds databases or records with other settings, or they could
+      not be made.
   """
   databases, records = folder / "databases", _records(folder, size)
   _data_prep(folder, "simulate", f"--out={databases}", "--frames=key", *flags)
@@ -85,11 +93,11 @@ def _data_prep(folder: Path, command: str, *arguments: str) -> None:
     try:
       status = process.wait()
     except BaseException:
-      process.terminate()  # Or it would hold its lock when this command is restarted.
+      process.terminate()  # Otherwise it would still hold its lock at the next start.
       raise
   if status == -2 or status == 130:
     raise KeyboardInterrupt
-  if status not in (0, 1):  # 1: built, with problems that it has listed.
+  if status not in (0, 1):  # Status 1: done, with problems that are listed above.
     raise UserError(
       f"simulated databases could not be made in {folder}: `python -m data_prep "
       f"{command}` ended with status {status} and the message above; config.simulated "
@@ -98,7 +106,7 @@ def _data_prep(folder: Path, command: str, *arguments: str) -> None:
 
 
 def clips_expected(config: ConfigDict) -> dict[str, int]:
-  """About how many clips of each database a run has, before they are loaded or made."""
+  """Estimates the clips of each database in a run, before they are made or read."""
   if config.data_dir:
     return count_clips(config.data_dir)
   return {key: round(config.simulated.scale * count) for key, count in CLIPS.items()}

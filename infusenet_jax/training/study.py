@@ -1,4 +1,4 @@
-"""Many variants of one config: each is trained as a run of its own, then compared."""
+"""Trains many variants of one config, each as a run of its own, and compares them."""
 
 import contextlib
 import functools
@@ -28,27 +28,28 @@ from infusenet_jax.training.run import Records, load_records, train_and_evaluate
 
 _log = logging.getLogger(__name__)
 
-# Fields of the study itself, which its variants have not.
+# Fields of a study's config that the configs of its variants do not have.
 OWN_FIELDS = ("study", "only")
 
 
 def run(config: ConfigDict, workdir: str | Path) -> str | None:
-  """Runs the variants that `config.only` names (default: all) and tabulates all.
+  """Runs the variants that `config.only` names, or all, and writes the study's tables.
 
-  Every variant is a run in `workdir`/<variant>: a finished one is only read, and one
-  that was interrupted goes on where it was. The tables hold all variants that are
-  finished; they are written to `workdir`/<study>.md, .csv and .json and returned as
-  text (None in all processes but the first).
+  Every variant is a run in `workdir`/<variant>. One that is finished is only read, and
+  one that was interrupted goes on. The tables hold all finished variants, also those
+  that `config.only` does not name. They are written to `workdir`/<study>.md, .csv and
+  .json, and returned as text (None in all processes but the first).
 
   Args:
-    config: of the variants, and in `config.study` how they differ: `variants` {name:
-      overrides of fields}, `tables` ((title, ((row, variant), ...)), ...) in the order
-      of running, `reference`, the variant that the others are compared with, or "".
-    workdir: of the study.
+    config: a config that all variants share, with a field `study`, which has
+      `variants`, {name: overrides of fields}; `tables`, ((title, ((row, variant),
+      ...)), ...) in the order in which variants are run; and `reference`, the variant
+      that the others are compared with, or "".
+    workdir: folder of the study.
 
   Raises:
-    UserError: a variant that there is not, or whatever is wrong with one's run.
-    Preempted: SIGTERM came; the state of the variant at hand is saved.
+    UserError: `config.only` names an unknown variant, or a variant's run raises it.
+    Preempted: SIGTERM came; the state of the variant in training is saved.
   """
   workdir = Path(workdir)
   variants = {name: variant_config(config, name) for name in every_variant(config)}
@@ -96,7 +97,7 @@ def run(config: ConfigDict, workdir: str | Path) -> str | None:
 
 
 def _load_once() -> Callable[[ConfigDict], Records]:
-  """`load_records` that reads clips again only where a variant wants others."""
+  """Makes a `load_records` that reads again only if a variant needs other clips."""
 
   @functools.lru_cache(maxsize=1)
   def load(text: str) -> Records:
@@ -109,16 +110,16 @@ def _load_once() -> Callable[[ConfigDict], Records]:
 
 
 def every_variant(config: ConfigDict) -> list[str]:
-  """The variants of all tables, each once."""
+  """Lists the variants in all tables, each once."""
   names = (variant for _, rows in config.study.tables for _, variant in rows)
   return list(dict.fromkeys(names))
 
 
 def chosen(config: ConfigDict) -> list[str]:
-  """The variants that `config.only` names, in its order; all where it is empty.
+  """Lists the variants that `config.only` names, in its order, or all if it is empty.
 
   Raises:
-    UserError: it names one that the study has not.
+    UserError: `config.only` names a variant that is in none of the study's tables.
   """
   variants = every_variant(config)
   only = [name.strip() for name in config.only.split(",") if name.strip()]
@@ -132,10 +133,10 @@ def chosen(config: ConfigDict) -> list[str]:
 
 
 def variant_config(config: ConfigDict, name: str) -> ConfigDict:
-  """The config of one variant's run.
+  """Makes the config of one variant's run.
 
   Raises:
-    UserError: it overrides a field that there is not.
+    UserError: the variant overrides a field that the config does not have.
   """
   variant = config.copy_and_resolve_references()
   with variant.unlocked():
@@ -166,7 +167,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _rows(config: ConfigDict, results: dict[str, Results]) -> dict[str, Row]:
-  """The scores of all variants that are finished, beside the reference's."""
+  """Compares every finished variant with the reference."""
   reference = results.get(config.study.reference)
   return {
     name: compared(found.tables, found.predictions, reference and reference.predictions)

@@ -1,4 +1,4 @@
-"""Flow and support vector machines, one for each AU: the benchmark's plain baseline.
+"""The baseline without a network: support vector machines on flow, one for each AU.
 
 Varanka, Li, Peng and Zhao, "Data Leakage and Evaluation Issues in Micro-Expression
 Analysis" (TAFFC 2023): scikit-learn's SVC with C = 28 on flow at 32 px. It is trained
@@ -32,14 +32,14 @@ _log = logging.getLogger(__name__)
 
 
 def run(config: ConfigDict, workdir: str | Path) -> str | None:
-  """Trains and tests every fold, and writes the tables; resumes fold by fold.
+  """Trains and tests every fold and writes the tables; finished folds are kept.
 
   Args:
-    config: of task "svm".
+    config: with the task "svm".
     workdir: folder of the run.
 
   Returns:
-    The tables, to be printed; None in all processes but the first.
+    The tables as text; None in all processes but the first.
 
   Raises:
     UserError: scikit-learn is missing, or what `train_and_evaluate` raises.
@@ -55,10 +55,10 @@ def run(config: ConfigDict, workdir: str | Path) -> str | None:
 
 
 def check_config(config: ConfigDict) -> None:
-  """Refuses what no run can have.
+  """Refuses field values with which no run is possible, and a missing scikit-learn.
 
   Raises:
-    UserError: naming the field, or the package that is missing.
+    UserError: the message names the field, or the package that is missing.
   """
   try:
     import sklearn  # noqa: F401
@@ -97,12 +97,13 @@ def train(config: ConfigDict, folder: Path) -> Results:
 
 
 def predict(clips: Clips, fold: Fold, penalty: float, seed: int) -> Predictions:
-  """What machines trained on the fold's other clips say of its test clips.
+  """Trains a machine per AU on a fold's training clips and predicts its test clips.
 
-  A logit is the distance from the margin's middle, positive where scikit-learn's
-  `predict` says 1. An AU that all training clips show, or none, is said of all clips.
+  A logit is the signed distance from the decision boundary, positive where
+  scikit-learn's `predict` says 1. An AU that all training clips show gets the logit 1
+  in all test clips, one that none of them shows the logit -1.
   """
-  from sklearn.svm import SVC  # An extra.
+  from sklearn.svm import SVC  # Needs an optional extra of the package.
 
   features = clips.flow.astype(np.float64).reshape(len(clips), -1)
   seen, test = features[fold.train], features[fold.test]

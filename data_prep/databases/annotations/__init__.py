@@ -1,4 +1,4 @@
-"""What the coders of a database wrote: workbooks -> clips."""
+"""Reads the annotations of a database: from workbooks to clips."""
 
 from data_prep.databases.annotations.clips import Annotations, Clip, read_annotations
 

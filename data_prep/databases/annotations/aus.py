@@ -1,23 +1,26 @@
-"""Action units in an annotation's text."""
+"""Reads the action units in an annotation's text."""
 
 import re
 
 from data_prep.databases.annotations.cells import cell_text, shown
 
-MOST_TEXT = 300  # Characters of the text; seven AUs with sides and marks have 60.
-MOST_DIGITS = 2  # FACS numbers its units and descriptors up to 98.
+MOST_TEXT = 300  # Characters of the text; seven AUs with sides and marks take 60.
+MOST_DIGITS = 2  # Digits of an AU; FACS has numbers up to 98.
 
 
 def parse_aus(text: object) -> dict[int, bool]:
-  """AU numbers in a text such as `R12 + L14B`, each with its (k) mark.
+  """Reads the AU numbers in a text such as `R12 + L14B`.
 
-  The rule of CD6ME: the text is split at `+` and each part's digits are its AU, so that
-  side, intensity (`10A/B`, `A/L12`) and `ref(x)` do not matter; a part without digits
-  (`?`, words, nothing) is no AU. A mark `(k)` says that the coders were unsure.
+  The rule is that of CD6ME: the text is split at `+`, and the digits of each part are
+  its AU, so that side, intensity (`10A/B`, `A/L12`) and `ref(x)` do not matter. A part
+  without digits (`?`, words, nothing) is no AU.
+
+  Returns:
+    {AU: whether it has the mark `(k)`, which says that the coders were unsure}.
 
   Raises:
-    ValueError: a part that holds several numbers or a longer one, which that rule would
-      join into an AU that nobody coded.
+    ValueError: a part holds several numbers or one of more than two digits, from which
+      the rule would make an AU that nobody coded.
   """
   aus: dict[int, bool] = {}
   if len(cell_text(text)) > MOST_TEXT:

@@ -1,14 +1,14 @@
-"""Cells of a workbook or a CSV file as text and numbers, and how messages show them."""
+"""Reads cells of a workbook or CSV file as text and numbers; shows them in messages."""
 
 import re
 
-MOST_SHOWN = 60  # Characters of a cell in a message.
+MOST_SHOWN = 60  # Characters of a cell that a message shows.
 # Digits of a frame or subject number; records keep frame numbers in 32 bits.
 MOST_DIGITS = 9
 
 
 def cell_text(cell: object) -> str:
-  """A cell as text without blanks around it; 4.0, as a number or as text, is 4."""
+  """Returns a cell as text without blanks around it; "4" for 4.0 and for "4.0"."""
   if cell is None:
     return ""
   if isinstance(cell, float) and cell.is_integer():
@@ -18,7 +18,7 @@ def cell_text(cell: object) -> str:
 
 
 def shown(cell: object) -> str:
-  """A cell in quotes for a message, on one line and never longer than a line bears."""
+  """Quotes a cell for a message: on one line, and cut if it is long."""
   text = cell_text(cell)
   if len(text) > MOST_SHOWN:
     return f"{text[:MOST_SHOWN]!r}... ({len(text):,} characters)"
@@ -26,10 +26,10 @@ def shown(cell: object) -> str:
 
 
 def frame_number(cell: object, field: str) -> int:
-  """A frame number.
+  """Reads a frame number from a cell; `field` names the cell in messages.
 
   Raises:
-    ValueError: the cell is empty, no whole number, or no frame that a camera reaches.
+    ValueError: the cell is empty, not a whole number, negative or absurdly large.
   """
   text = cell_text(cell)
   if not text:
@@ -44,7 +44,7 @@ def frame_number(cell: object, field: str) -> int:
 
 
 def subject_number(cell: object) -> int | None:
-  """The number in a subject's name, such as 7 of `sub07`; None where there is none."""
+  """Returns the number in a subject's name, such as 7 for `sub07`; None without one."""
   numbers = re.findall(r"(?a)\d+", cell_text(cell))
   if not numbers or len(numbers[-1].lstrip("0")) > MOST_DIGITS:
     return None

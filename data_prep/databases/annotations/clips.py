@@ -1,4 +1,4 @@
-"""Workbooks of the six databases -> one `Clip` per usable row, by column name."""
+"""Reads the workbooks of the six databases: a `Clip` per usable row."""
 
 import dataclasses
 from pathlib import Path
@@ -21,10 +21,10 @@ class Clip:
   database: str
   subject: str
   name: str  # Unique within the subject.
-  filename: str  # As in the workbook; several clips of CAS(ME)^3 may share it.
-  number: int  # The subject's.
-  row: int  # Of the sheet, from 1.
-  sheet_onset: int | None  # Before any fix; names the folder of a clip release.
+  filename: str  # As in the workbook; clips of a subject in CAS(ME)^3 may share it.
+  number: int  # Number of the subject.
+  row: int  # Number of the row in the sheet, from 1.
+  sheet_onset: int | None  # Before any fix; folders of some releases are named by it.
   onset: int
   apex: int
   offset: int
@@ -40,12 +40,12 @@ class Clip:
 
 @dataclasses.dataclass
 class Annotations:
-  """The clips of one workbook, and one line for everything that was not so plain.
+  """The clips of one workbook, and lines on everything else that was found in it.
 
   rows: how many rows name a clip.
-  problems: rows that were left out.
-  fixes: what was corrected.
-  notes: what was left alone, and fixes that did not apply.
+  problems: lines on rows that were left out.
+  fixes: lines on cells that were corrected.
+  notes: lines on what was not read, and on fixes that were not applied.
   lacking: subject/clip of every clip that is known by name and not among `clips`.
   """
 
@@ -59,12 +59,12 @@ class Annotations:
 
 
 def read_annotations(workbook: Path, layout: Layout, fix: bool = True) -> Annotations:
-  """Reads a workbook; a row that cannot be used becomes a line in `problems`.
+  """Reads the clips of a workbook; a row that cannot be used is a line in `problems`.
 
   Args:
     workbook: an .xlsx file with the columns of `layout`, in any revision's spelling.
     layout: of the database.
-    fix: apply the known fixes (licensed workbooks).
+    fix: whether to apply the known fixes of the licensed workbooks.
 
   Raises:
     UserError: the file cannot be opened, or a column that is needed is missing.
@@ -98,7 +98,7 @@ def read_annotations(workbook: Path, layout: Layout, fix: bool = True) -> Annota
 
 
 def _identity(clip: Clip, layout: Layout) -> tuple:
-  """What makes two rows one clip."""
+  """Makes a key that is equal for two rows of the same clip."""
   # CAS(ME)^3 cuts several clips out of one recording.
   frames = (clip.onset, clip.apex, clip.offset) if layout.repeats_names else ()
   return (clip.subject, clip.filename, *frames)

@@ -1,9 +1,10 @@
-"""Known faults of the licensed workbooks and what CD6ME makes of them, as data.
+"""Known errors in the licensed workbooks and how CD6ME corrects them, as data.
 
-Every fix is keyed on subject and clip, since rows differ between revisions, and holds
-under conditions: the cell says something else, the frame numbers are in order once it
-is applied (in a workbook that was sorted a name may belong to another row), and, where
-`row_onset` is given, the row has that onset. Simulated workbooks have no such faults.
+Every fix names a subject and a clip, since row numbers differ between revisions. It is
+applied only if the cell says something else and the frame numbers are in order
+afterwards (in a workbook that was sorted, a name may belong to another row), and, if
+the fix has a `row_onset`, only to the row with that onset. Simulated workbooks have no
+such errors.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from data_prep.databases.annotations.rows import Row
 
 @dataclasses.dataclass(frozen=True)
 class Fix:
-  """The right cells of one clip; what is None is left as it is."""
+  """The right values of one clip's cells; cells whose value is None are not changed."""
 
   subject: str
   name: str
@@ -24,11 +25,11 @@ class Fix:
   apex: int | None = None
   offset: int | None = None
   aus: str | None = None
-  row_onset: int | None = None  # Only the row that the sheet gives this onset.
+  row_onset: int | None = None  # The onset that the right row has in the sheet.
 
   @property
   def cells(self) -> dict[str, int | str]:
-    """Field -> right value."""
+    """The right values by field, without those that are None."""
     fields = ("onset", "apex", "offset", "aus")
     return {f: getattr(self, f) for f in fields if getattr(self, f) is not None}
 
@@ -103,7 +104,7 @@ FIXES: dict[str, tuple[Fix, ...]] = {
   ),
 }
 
-# Right labels of two clips that have each other's in some revisions.
+# The right labels of two clips whose labels are swapped in some revisions.
 PAIRS = {
   "fourd": ((("S49", "S49_001_01_1"), {4, 7}), (("S49", "S49_001_01_2"), {4, 7, 12}))
 }
@@ -111,10 +112,10 @@ PAIRS = {
 
 @dataclasses.dataclass
 class Fixed:
-  """Lines about what was changed and what was not, and clips that were not there."""
+  """What the fixes of a database did."""
 
-  fixes: list[str]
-  notes: list[str]
+  fixes: list[str]  # Lines on cells that were changed.
+  notes: list[str]  # Lines on fixes that were not applied.
   absent: list[str]  # subject/clip of fixes whose clip the sheet lacks.
 
 
@@ -146,7 +147,7 @@ def apply_fixes(rows: list[Row], key: str) -> Fixed:
 def _row_of(fix: Fix, rows: list[Row], by_name: dict) -> Row | None:
   if fix.row_onset is None:
     return by_name.get((fix.subject, fix.name))
-  # The number of a repeated name (e3) hangs on the sheet's order, the onset does not.
+  # The number in a repeated name (e3) depends on the sheet's order, the onset does not.
   filename = re.sub(r"\d+$", "", fix.name)
   for row in rows:
     here = (row.subject, row.filename, row.frame("onset"))
@@ -187,7 +188,7 @@ def _words(cells: dict[str, int | str]) -> str:
 
 
 def _swap_back(pair, by_name: dict[tuple, Row], done: Fixed) -> None:
-  """Gives two clips their own labels, where the sheet has them the other way round."""
+  """Swaps the labels of two clips, if the sheet has them the other way round."""
   done.absent += ["/".join(name) for name, _ in pair if name not in by_name]
   rows = [by_name[name] for name, _ in pair if name in by_name]
   right = [aus for name, aus in pair if name in by_name]

@@ -1,4 +1,4 @@
-"""Rows of a sheet that name a clip, still as the sheet has them."""
+"""Finds the rows of a sheet that name a clip, with their cells as they are there."""
 
 import dataclasses
 from collections import Counter
@@ -19,15 +19,15 @@ MOST_NAME = 100  # Characters of a clip's name.
 
 @dataclasses.dataclass
 class Row:
-  """One row; the fixes change `cells` and `marks`."""
+  """One row of a sheet; fixes change its `cells` and `marks`."""
 
-  index: int  # Of the sheet, from 1.
-  number: int  # The subject's.
+  index: int  # Number of the row in the sheet, from 1.
+  number: int  # Number of the subject.
   subject: str
   filename: str
   name: str  # Unique within the subject: e, e2, e3 ... of CAS(ME)^3.
-  cells: dict[str, object]  # By field.
-  marks: dict[int, object]  # AU number -> binary cell (4DME).
+  cells: dict[str, object]  # Field -> cell.
+  marks: dict[int, object]  # AU number -> cell that says whether it is shown (4DME).
 
   @property
   def place(self) -> str:
@@ -35,7 +35,7 @@ class Row:
     return f"{self.subject}/{self.name}"
 
   def frame(self, field: str) -> int | None:
-    """A frame number; None where the cell holds none."""
+    """Reads the frame number in a field; None if the cell holds no such number."""
     try:
       return frame_number(self.cells[field], field)
     except ValueError:
@@ -44,17 +44,18 @@ class Row:
 
 @dataclasses.dataclass
 class Rows:
-  """The rows that name a clip, and lines about the others."""
+  """The rows of a sheet that name a clip, and lines on the others."""
 
   rows: list[Row]
-  problems: list[str]  # Rows that should name a clip.
-  notes: list[str]  # Footnotes and macro-expressions.
+  problems: list[str]  # Lines on rows that should name a clip and do not.
+  notes: list[str]  # Lines on footnotes and rows of macro-expressions.
 
 
 def read_rows(workbook: Path, sheet: Sheet, layout: Layout) -> Rows:
-  """Names the clip of every row below the header.
+  """Reads the rows below the header and names the clip of each.
 
-  The second row of CAS(ME)^3's clip "e" of a subject is "e2", as in CD6ME.
+  In CAS(ME)^3 rows of a subject may share a file name: as in CD6ME, the clip of the
+  second row for "e" is called "e2".
   """
   found = Rows([], [], list(sheet.notes))
   names: Counter = Counter()

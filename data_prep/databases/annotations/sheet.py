@@ -1,4 +1,4 @@
-"""An .xlsx file -> the rows of the sheet that holds the annotations, by column name."""
+"""Reads the sheet of an .xlsx file that holds the annotations, by column name."""
 
 import contextlib
 import dataclasses
@@ -19,12 +19,13 @@ from data_prep.databases.listing import plain
 from infusenet_jax.clips.labels import AUS
 from infusenet_jax.runtime.errors import UserError
 
-HEADER_SEARCH = 30  # Rows at the top of a sheet that may hold the column names.
+HEADER_SEARCH = 30  # Rows at the top of a sheet that are searched for column names.
 # The largest of the six workbooks has 860 rows and unpacks to less than a megabyte.
-MOST_BYTES = 64_000_000  # Of all parts of a workbook, unpacked.
+MOST_BYTES = 64_000_000  # Bytes of all parts of a workbook, unpacked.
 MOST_ROWS = 20_000
 MOST_COLUMNS = 200
-MACRO = re.compile(r"(?i)(?<![a-z])(mae|macro)")  # In names of what is no micro part.
+# Found in names of what belongs to macro-expressions, not to micro-expressions.
+MACRO = re.compile(r"(?i)(?<![a-z])(mae|macro)")
 
 # An .xlsx cell holds at most 32,767 characters; Python refuses numbers of more than
 # 4,300 digits unless told otherwise, and one such cell would cost the whole workbook.
@@ -34,11 +35,12 @@ _digits_lock = threading.Lock()
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-  """The sheet of a workbook that looks most like its layout.
+  """The sheet of a workbook that has most of the columns in its layout.
 
-  columns: position of each field; au_columns: of each AU's binary column.
-  rows: (row of the sheet from 1, cells) of every row below the header.
-  notes: which sheets were left alone.
+  columns: {field: position of its column}.
+  au_columns: {AU: position of its binary column}.
+  rows: (number of the row from 1, cells) of every row below the header.
+  notes: lines on sheets that were not read.
   """
 
   columns: dict[str, int]
@@ -51,15 +53,15 @@ def read_sheet(workbook: Path, layout: Layout) -> Sheet:
   """Reads the sheet of a workbook that has most of the layout's columns.
 
   Raises:
-    UserError: no readable .xlsx file, one that is absurdly large, or a column that is
-      needed is missing.
+    UserError: the file is not a readable .xlsx file or is absurdly large, or it lacks a
+      column that is needed.
   """
   _check_size(workbook)
   try:
     sheets = _read_all(workbook)
   except UserError:
     raise
-  except Exception as error:  # zipfile, zlib, XML, openpyxl: each has kinds of its own.
+  except Exception as error:  # zipfile, zlib, XML, openpyxl: each has its own errors.
     raise _unreadable(workbook, error) from error
   notes = [
     f"{workbook.name}: sheet {shown(title)} is not taken: macro-expressions"
@@ -87,7 +89,7 @@ def read_sheet(workbook: Path, layout: Layout) -> Sheet:
 
 
 def _check_size(workbook: Path) -> None:
-  """Refuses what would fill the memory before any of it is unpacked."""
+  """Refuses a workbook that would fill the memory, before any of it is unpacked."""
   try:
     with zipfile.ZipFile(workbook) as parts:
       size = sum(part.file_size for part in parts.infolist())
@@ -109,7 +111,7 @@ def _unreadable(workbook: Path, error: Exception) -> UserError:
 
 
 def _read_all(workbook: Path) -> dict[str, list[tuple]]:
-  """The cells of every sheet, row by row, by the sheet's title."""
+  """Reads the cells of every sheet, row by row, by the sheet's title."""
   with warnings.catch_warnings(), _long_numbers():
     warnings.simplefilter("ignore")  # About styles and drop-down lists.
     book = openpyxl.load_workbook(workbook, data_only=True, read_only=True)
@@ -118,7 +120,7 @@ def _read_all(workbook: Path) -> dict[str, list[tuple]]:
 
 
 def _cells(workbook: Path, sheet) -> list[tuple]:
-  sheet.reset_dimensions()  # Other programs write wrong ones.
+  sheet.reset_dimensions()  # Some programs write wrong dimensions.
   rows = sheet.iter_rows(max_col=MOST_COLUMNS, values_only=True)
   cells = [_tamed(row) for row in itertools.islice(rows, MOST_ROWS)]
   if len(cells) == MOST_ROWS and cells[-1]:
@@ -132,7 +134,7 @@ def _cells(workbook: Path, sheet) -> list[tuple]:
 
 
 def _tamed(row: tuple) -> tuple:
-  """A row without empty cells at its end and numbers that Python will not print."""
+  """Drops empty cells at a row's end; makes text of numbers of over 15 digits."""
   cells = [str(c) if isinstance(c, int) and abs(c) >= 10**15 else c for c in row]
   while cells and cells[-1] is None:
     cells.pop()

@@ -1,4 +1,4 @@
-"""Which of a folder's files is the annotation workbook of its database."""
+"""Finds the annotation workbook among the files in a database's folder."""
 
 import dataclasses
 import itertools
@@ -11,31 +11,32 @@ from data_prep.databases.names import is_foreign
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.folders import files_in
 
-DEPTH = 3  # Folders below the database's that may hold it: part_A/annotation.
+DEPTH = 3  # Levels of folders in which it is looked for, such as part_A/annotation.
 UNREAD = (".xls", ".xlsm", ".xlsb", ".ods", ".csv", ".tsv")
 SAVE_AS = "save it as .xlsx with a spreadsheet program"
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-  """The workbook that is taken, and why, where there was a choice."""
+  """The workbook that is taken; `notes` say why, if there were others."""
 
   path: Path
   notes: list[str]
 
 
 def choose_workbook(folder: Path, layout: Layout, given: Path | None = None) -> Choice:
-  """Finds a database's workbook: the one given, else a known name, else the only one.
+  """Chooses a database's workbook: the one given, else a known name, else the only one.
 
   Workbooks of macro-expressions are never taken for it.
 
   Args:
     folder: of the database.
-    layout: its known workbooks, the preferred one first.
-    given: the user's `--workbook`.
+    layout: of the database, with the names of its known workbooks.
+    given: the user's `--workbook`, if any.
 
   Raises:
-    UserError: there is none, or several among which only the user can choose.
+    UserError: there is no workbook, or there are several among which the user must
+      choose.
   """
   if given is not None:
     return Choice(_checked(given, layout), [f"workbook {given} is taken as asked"])
@@ -71,9 +72,9 @@ def choose_workbook(folder: Path, layout: Layout, given: Path | None = None) -> 
 
 
 def workbook_files(folder: Path, key: str | None, depth: int = DEPTH) -> list[Path]:
-  """Workbooks and other tables in a folder and below it, the upper ones first.
+  """Lists workbooks and other tables in a folder and below it, the upper ones first.
 
-  Folders that another database than `key` is named after are passed over.
+  Folders that are named after another database than `key` are passed over.
   """
   found = []
   for inner in folders_below(folder, depth, lambda name: is_foreign(name, key)):
@@ -86,10 +87,10 @@ def workbook_files(folder: Path, key: str | None, depth: int = DEPTH) -> list[Pa
 
 
 def parse_workbooks(texts: list[str], keys: tuple[str, ...]) -> dict[str, Path]:
-  """The files of `--workbook KEY=FILE`, by key.
+  """Parses the values KEY=FILE of `--workbook` and returns the files by key.
 
   Raises:
-    UserError: a text of another form, an unknown key or one that is given twice.
+    UserError: a value of another form, an unknown key, or a key that is given twice.
   """
   given = {}
   for text in texts:

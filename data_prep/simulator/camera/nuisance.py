@@ -1,8 +1,8 @@
-"""What moves and changes although no muscle does, as smooth functions of time.
+"""Nuisance: what changes although no muscle moves, as smooth functions of time.
 
-Every amplitude is multiplied by one strength; at 0 nothing changes but the face. What
-is drawn is the same at any strength and for any choice of kinds, so that clips of
-different simulations differ in nothing else.
+All amplitudes are multiplied by one strength; at 0 nothing changes but the face. The
+same random numbers are drawn at every strength and for every choice of kinds, so that
+clips of different simulations differ in nothing but the nuisance.
 """
 
 import dataclasses
@@ -13,7 +13,8 @@ import numpy as np
 from data_prep.simulator.camera.sensor import Camera
 from data_prep.simulator.camera.warp import Pose
 
-# Brightness, auto-gain, direction of light and flicker; the head; noise and JPEG.
+# "lighting" is brightness, automatic gain, direction of light and flicker; "motion" is
+# that of the head; "noise" is the sensor's noise and JPEG compression.
 KINDS = ("lighting", "motion", "noise")
 
 
@@ -26,13 +27,16 @@ class Drift:
   phases: np.ndarray  # (waves, values)
 
   def __call__(self, time: float) -> np.ndarray:
-    """The values (values,) at a time in seconds."""
+    """Returns the values (values,) at a time in seconds."""
     angle = 2 * np.pi * self.frequencies[:, None] * time + self.phases
     return (self.amplitudes * (np.sin(angle) - np.sin(self.phases))).sum(0)
 
 
 def draw_drift(rng: np.random.Generator, scales: np.ndarray) -> Drift:
-  """A drift whose change over a quarter of a second has the rms `scales` (values,)."""
+  """Draws a drift.
+
+  Its change over a quarter of a second has the root mean square `scales` (values,).
+  """
   frequencies = np.geomspace(0.4, 4.0, 6) * rng.uniform(0.85, 1.15, 6)
   weights = 0.48 / frequencies**0.8
   amplitudes = weights[:, None] * scales * rng.normal(1, 0.3, (6, len(scales)))
@@ -42,44 +46,48 @@ def draw_drift(rng: np.random.Generator, scales: np.ndarray) -> Drift:
 
 @dataclasses.dataclass(frozen=True)
 class Nuisance:
-  """Everything unwanted in one clip."""
+  """All nuisance in one clip."""
 
   head: Drift
   light: Drift
   flicker: float
   flicker_phase: float
-  rolling: float
+  rolling: float  # Seconds to read a frame line by line; 0: global shutter.
   noise: float  # Factor on the sensor's noise.
   quality: int  # JPEG quality.
 
   def pose(self, time: float) -> Pose:
-    """How the head has moved since time zero."""
+    """Returns how the head has moved since time 0."""
     return Pose(*self.head(time).tolist())
 
   def gain(self, time: float, rows: int) -> np.ndarray:
-    """Factor on all light, per row of the frame (rows,)."""
+    """Returns the factor on all light for each row of the frame, (rows,)."""
     moment = time + self.rolling * np.arange(rows) / rows
     wave = np.cos(2 * np.pi * 100 * moment + self.flicker_phase)
     return (1 + self.light(time)[0] + self.flicker * wave).astype(np.float32)
 
   def added_light(self, time: float) -> np.ndarray:
-    """Light added from the right and from below (2,), relative to the key light."""
+    """Returns the light added from the right and from below, (2,), per key light."""
     return self.light(time)[1:]
 
 
 def draw_nuisance(
   rng: np.random.Generator, camera: Camera, strength: float, only: str = "all"
 ) -> Nuisance:
-  """One clip's nuisance at `strength` (0 none, 1 normal) of a database's camera.
+  """Draws the nuisance of one clip.
 
-  `only` is one of `KINDS`, with the others at strength 0, or "all".
+  Args:
+    rng: draws.
+    camera: the database's, which decides on the amplitudes.
+    strength: 0 is none, 1 normal.
+    only: one of `KINDS`, to have the others at strength 0, or "all".
   """
   lighting, motion, noise = (
     strength if only in ("all", kind) else 0.0 for kind in KINDS
   )
   varied = float(rng.lognormal(-0.1, 0.35))
-  # Per quarter of a second: shift in distances between the pupils, relative size,
-  # roll, yaw and pitch in radians.
+  # Change per quarter of a second: shift to the right and down, in distances between
+  # the pupils; relative size; roll, yaw and pitch in radians.
   head = np.array((0.005, 0.0065, 0.0013, 0.0023, 0.0033, 0.0036))
   light = np.array((math.hypot(0.018, camera.auto_gain), 0.033, 0.026))
   return Nuisance(

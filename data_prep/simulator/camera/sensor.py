@@ -14,15 +14,15 @@ from data_prep.simulator.portrait.face import Lighting
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-  """One database's camera and room. Light is linear, 1 saturates the sensor."""
+  """One database's camera and room. Light is linear; 1 saturates the sensor."""
 
-  width: int  # Of the published sensor, in pixels; frames are `scale` times that.
+  width: int  # Of the published sensor, in pixels; frames are `scale` times as large.
   height: int
   scale: float
   colour: bool
   eyes: float  # Mean distance between the pupils in the written frames, pixels.
-  gamma: float  # Tone curve: out = x^(1 / gamma), then an S of this strength.
-  contrast: float
+  gamma: float  # First part of the tone curve: out = x^(1 / gamma).
+  contrast: float  # Strength of its second part, an S-shaped curve.
   shot_noise: float  # Noise variance = shot_noise * light + read_noise^2.
   read_noise: float
   quality: int  # JPEG quality.
@@ -43,7 +43,7 @@ class Camera:
     return round(self.height * self.scale), round(self.width * self.scale)
 
   def tone(self) -> np.ndarray:
-    """Table from 12-bit linear light to 8 bits, (4096,) uint8."""
+    """Makes the table from 12-bit linear light to 8 bits, (4096,) uint8."""
     x = np.linspace(0, 1, 4096) ** (1 / self.gamma)
     curve = x + self.contrast * (x * x * (3 - 2 * x) - x)
     return np.round(255 * curve).astype(np.uint8)
@@ -94,7 +94,7 @@ CAMERAS = {
   ),
 }  # fmt: skip
 
-# CASME was filmed with two cameras: subjects up to this one with the larger.
+# CASME was filmed with two cameras; subjects up to this number with the larger one.
 CASME_LARGE_UP_TO = 7
 _CASME_LARGE = dataclasses.replace(
   _CASME, width=1280, height=720, scale=0.625, eyes=93, blur=0.7,
@@ -103,7 +103,7 @@ _CASME_LARGE = dataclasses.replace(
 
 
 def camera_of(database: str, subject: int) -> Camera:
-  """The camera that filmed subject number `subject` of a database."""
+  """Returns the camera that filmed subject number `subject` of a database."""
   if database == "casme" and subject <= CASME_LARGE_UP_TO:
     return _CASME_LARGE
   return CAMERAS[database]

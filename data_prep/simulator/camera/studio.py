@@ -1,4 +1,4 @@
-"""A subject before their database's camera: portrait, room and lens, drawn once."""
+"""Sets a subject before the camera of their database: portrait, room and lens."""
 
 import dataclasses
 
@@ -38,13 +38,13 @@ class Studio:
   def _place(self, rng: np.random.Generator) -> Placement:
     height, width = self.camera.size
     scale = self.camera.eyes * float(rng.uniform(0.95, 1.05))
-    # The eyes stand so high that crown and chin fit into the frame.
+    # The eyes are so high in the frame that crown and chin fit into it.
     centre_y = 0.5 * height - (self.identity.chin - self.identity.crown) / 2 * scale
     centre = (width * (0.5 + rng.normal(0, 0.015)), centre_y + rng.normal(0, 4))
     return Placement(tuple(float(v) for v in centre), scale, float(rng.normal(0, 0.03)))
 
   def _background(self, rng: np.random.Generator) -> np.ndarray:
-    """Wall and clothes (H, W, 3), linear light."""
+    """Draws wall and clothes, (H, W, 3), in linear light."""
     height, width = self.camera.size
     y, x = np.mgrid[:height, :width].astype(np.float32)
     fall = 1 + rng.normal(0, 0.12) * (x / width - 0.5) - 0.15 * (y / height - 0.5)
@@ -52,7 +52,7 @@ class Studio:
     fall += 0.03 * cv2.resize(stains, (width, height), interpolation=cv2.INTER_CUBIC)
     image = linear(np.array(self.camera.wall)).astype(np.float32) * fall[..., None]
     u, v = self.placement.to_face(x, y)
-    # Shoulders: a slope from the neck, and cloth with folds.
+    # Shoulders, which slope from the neck, in cloth with folds.
     top = (
       self.identity.chin
       + 0.38

@@ -1,4 +1,4 @@
-"""Head poses, and the maps from a frame's pixels back to the neutral face.
+"""Poses of the head, and the maps from a frame's pixels back to the neutral face.
 
 A frame pixel is taken to face coordinates q by the subject's placement, then back
 through the head's pose, n = q - head(q), then back through the action units,
@@ -20,7 +20,7 @@ _PIVOT = (0.0, 1.3, -0.75)  # Where the head turns: the top of the neck.
 
 @dataclasses.dataclass(frozen=True)
 class Pose:
-  """A small rigid motion of the head: distances between the pupils and radians."""
+  """A small rigid motion of the head, in distances between the pupils and radians."""
 
   right: float = 0.0
   down: float = 0.0
@@ -43,20 +43,20 @@ class Placement:
   roll: float  # Radians, clockwise in the picture.
 
   def to_face(self, x, y):
-    """Frame pixels to face coordinates."""
+    """Transforms frame pixels to face coordinates."""
     cos, sin = math.cos(self.roll) / self.scale, math.sin(self.roll) / self.scale
     u, v = x - self.centre[0], y - self.centre[1]
     return cos * u + sin * v, cos * v - sin * u
 
   def to_frame(self, x, y):
-    """Face coordinates to frame pixels."""
+    """Transforms face coordinates to frame pixels."""
     cos, sin = math.cos(self.roll) * self.scale, math.sin(self.roll) * self.scale
     return self.centre[0] + cos * x - sin * y, self.centre[1] + sin * x + cos * y
 
   def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) of the canvas in a frame of (height, width) `size`.
+    """Returns (top, bottom, left, right) of the canvas in a frame of (height, width).
 
-    Even numbers, so that it halves; clipped to the frame.
+    They are clipped to the frame, and even, so that the box has a half-size grid.
     """
     x = canvas.LEFT + np.array((0, 1, 0, 1)) * canvas.WIDTH
     y = canvas.TOP + np.array((0, 0, 1, 1)) * canvas.HEIGHT
@@ -83,7 +83,7 @@ class Warp:
     )
 
   def neutral(self, pose: Pose) -> np.ndarray:
-    """Face coordinates (h, w, 2) before the head moved, on the coarse grid."""
+    """Maps the coarse grid to face coordinates (h, w, 2) before the head moved."""
     x, y = self.x - _PIVOT[0], self.y - _PIVOT[1]
     z = self.depth - _PIVOT[2]
     grow = pose.size
@@ -92,7 +92,7 @@ class Warp:
     return np.stack([self.x - self.rigid * dx, self.y - self.rigid * dy], -1)
 
   def canvas(self, neutral: np.ndarray, field: np.ndarray | None) -> np.ndarray:
-    """Face coordinates (h, w, 2) on the portrait, before the face moved.
+    """Maps `neutral` to face coordinates (h, w, 2) on the portrait, before AUs moved.
 
     `field` is the displacement by action units (H, W, 2) in distances between the
     pupils, on the grid of `action_units`, or None.
@@ -103,9 +103,9 @@ class Warp:
     return neutral - cv2.remap(field, *at, cv2.INTER_LINEAR)
 
   def locate(self, neutral: np.ndarray, x: float, y: float) -> np.ndarray:
-    """The frame's pixel (2,) that shows a point of the neutral face.
+    """Finds the frame's pixel (2,) that shows the point (x, y) of the neutral face.
 
-    Solves neutral(p) = (x, y) as `flow` does; `neutral` is the map of the pose.
+    It solves neutral(p) = (x, y) as `flow` does; `neutral` is the map of the pose.
     """
     goal, left, top = np.array((x, y)), self.box[2], self.box[0]
     pixel = np.array(self.placement.to_frame(x, y))
@@ -119,16 +119,17 @@ class Warp:
     return pixel
 
   def full(self, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Canvas pixels (x, y), each (bottom - top, right - left), for cv2.remap."""
+    """Makes cv2.remap's maps x and y in canvas pixels, (bottom - top, right - left)."""
     top, bottom, left, right = self.box
     fine = cv2.resize(coordinates, (right - left, bottom - top))
     return _canvas(fine[..., 0], fine[..., 1], 1)
 
   def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Flow (h, w, 2) in frame pixels between two frames given by their `canvas` maps.
+    """Computes the flow (h, w, 2), in frame pixels, between two frames' `canvas` maps.
 
-    Solves second(p + flow(p)) = first(p) by fixed-point iteration; the maps are
-    near-isometries after the placement, so the error shrinks by the strain each time.
+    It solves second(p + flow(p)) = first(p) by fixed-point iteration. Apart from the
+    placement the maps are near-isometries, so that each iteration multiplies the error
+    by about the strain.
     """
     scale = self.placement.scale
     cos, sin = (
@@ -146,6 +147,6 @@ class Warp:
 
 
 def _canvas(x: np.ndarray, y: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-  """Face coordinates to pixels of a canvas grid that keeps every `step`-th pixel."""
+  """Transforms face coordinates to pixels of a grid of every `step`-th canvas pixel."""
   scale = canvas.PIXELS / step
   return (x - canvas.LEFT) * scale, (y - canvas.TOP) * scale

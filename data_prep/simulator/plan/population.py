@@ -1,4 +1,4 @@
-"""Who shows what, when: the clips of a simulated database, without any pictures.
+"""Plans the clips of a simulated database: who shows which AUs, and when.
 
 Subjects, label patterns, clip lengths and apex offsets follow `cd6me_statistics.json`
 (counts taken from the licensed databases' annotations).
@@ -16,15 +16,15 @@ from data_prep.simulator.portrait.action_units import DISTRACTORS, ONE_SIDED
 from infusenet_jax.clips.labels import AUS
 
 DATABASES = tuple(LAYOUTS)
-FEWEST_CLIPS = 6  # Of a database, however small the scale.
+FEWEST_CLIPS = 6  # Clips of a database, however small the scale.
 INTENSITY = (0.3, 3.0)  # Peak motion of a clip, pixels in a 224 px crop.
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-  """One action unit of a clip and its peak on the picture's left and right, pixels.
+  """One action unit of a clip and its largest motion on the picture's left and right.
 
-  Pixels of a 224 px crop, as everywhere in the plan.
+  It is in pixels of a 224 px crop, as all motion in a plan.
   """
 
   au: int
@@ -33,7 +33,7 @@ class Shown:
 
   @property
   def letter(self) -> str:
-    """The side as coders write it: the subject's, so mirrored; "" for both."""
+    """The side as coders write it: the subject's "L" or "R", or "" for both."""
     if self.left and self.right:
       return ""
     return "R" if self.left else "L"
@@ -44,40 +44,41 @@ class PlannedClip:
   """Everything that is decided about a clip before it is drawn."""
 
   database: str
-  number: int  # The subject's.
-  subject: str  # As the reader names them.
-  name: str
-  filename: str  # As in the workbook; name differs where CAS(ME)^3 repeats it.
+  number: int  # Number of the subject.
+  subject: str  # Name of the subject, as the reader of databases makes it.
+  name: str  # Unique within the subject.
+  filename: str  # As in the workbook; clips of a subject in CAS(ME)^3 may share it.
   seed: tuple[int, ...]
   onset: int
   apex: int  # As annotated.
   offset: int
   true_apex: int  # Where the face moves most.
   fps: float
-  labels: tuple[int, ...]  # The AUs of the 12 that it shows.
-  shown: tuple[Shown, ...]  # With distractors.
-  unsure: tuple[int, ...]  # AUs that 4DME's coders mark (k): not positive.
-  blink: float  # Peak of a blink in pixels, 0: none.
+  labels: tuple[int, ...]  # Those of the 12 AUs that it shows.
+  shown: tuple[Shown, ...]  # All AUs that move, also some that are not among the 12.
+  unsure: tuple[int, ...]  # AUs that coders of 4DME mark (k), which are not positive.
+  blink: float  # Largest motion of a blink in pixels; 0: no blink.
   emotion: str
 
   @property
   def truth_name(self) -> str:
-    """Name of the clip's truth file."""
+    """The name of the clip's truth file, without its suffix."""
     return f"{self.subject}_{self.name}"
 
 
 def plan_database(
   database: str, scale: float, seed: int, labels: str, nuisance: float = 1.0
 ) -> list[PlannedClip]:
-  """The clips of one database, the same for the same arguments.
+  """Plans the clips of one database; the same arguments give the same clips.
 
   Args:
-    database: key.
-    scale: share of the published number of clips; 1 gives the published patterns,
-      less a proportional choice of them.
+    database: its key.
+    scale: share of the published number of clips. With 1 the clips have the published
+      label patterns, with less a proportional choice of them.
     seed: of the whole simulation.
-    labels: "statistics", or "balanced": one or two AUs a clip, each AU equally often.
-    nuisance: strength; the annotated apex is off by some frames times this.
+    labels: "statistics" for the published label patterns, or "balanced" for one or two
+      AUs a clip, each AU about equally often.
+    nuisance: its strength, to which the error of annotated apexes is proportional.
   """
   known = counts.statistics()[database]
   index = DATABASES.index(database)
@@ -102,20 +103,23 @@ def plan_database(
 
 
 def at_rest(clip: PlannedClip) -> PlannedClip:
-  """The same clip of a face that shows nothing: no AU, no distractor, no blink."""
+  """Returns the clip with a face at rest: without any AU and without a blink."""
   still = {"labels": (), "shown": (), "unsure": (), "blink": 0.0}
   return dataclasses.replace(clip, **still, emotion=_emotion(()))
 
 
 def positives(clips: list[PlannedClip]) -> dict[int, int]:
-  """Number of positive clips of each of the 12 AUs."""
+  """Counts the clips that show each of the 12 AUs."""
   count = Counter(au for clip in clips for au in clip.labels)
   return {au: count[au] for au in AUS}
 
 
 @functools.lru_cache
 def _habits(seed: int, index: int, number: int) -> dict[int, tuple[float, float]]:
-  """How strongly a subject shows each AU, and how much more on the picture's left."""
+  """Draws how strongly a subject shows each AU, and on which side more often.
+
+  The second number is added to 1/2 for the probability of the picture's left.
+  """
   rng = np.random.default_rng((seed, index, number, 2))
   return {
     au: (float(rng.lognormal(0, 0.2)), float(rng.normal(0, 0.08)))
@@ -126,7 +130,7 @@ def _habits(seed: int, index: int, number: int) -> dict[int, tuple[float, float]
 def _plan_clip(
   database, number, k, start, labels, length, apex_offset, seed, nuisance
 ) -> PlannedClip:
-  """Decides about the `k`-th clip of a subject; it starts at `start` or later."""
+  """Plans the `k`-th clip of a subject; its onset is at frame `start` or later."""
   rng = np.random.default_rng((*seed, 3))
   fps = LAYOUTS[database].fps
   habits = _habits(*seed[:3])
@@ -190,7 +194,7 @@ def _scaled(shown: Shown, factor: float) -> Shown:
 
 
 def _names(database: str, number: int, k: int) -> tuple[str, str]:
-  """The k-th clip's file name and name, none of which a real database uses."""
+  """Makes the k-th clip's file name and name, such as no real database uses."""
   if database == "casme":
     name = f"EP{31 + k // 9}_{1 + k % 9}"
   elif database == "casme2":
@@ -202,14 +206,14 @@ def _names(database: str, number: int, k: int) -> tuple[str, str]:
   elif database == "mmew":
     name = f"S{number:02d}-{11 + k // 9}-{1 + k % 9:03d}"
   else:
-    # Recordings a to m, several clips of each: a, a2, a3 ...
+    # Recordings a to m, with several clips in each: a, a2, a3 ...
     letter, again = "abcdefghijklm"[k // 3 % 13], k % 3 + 3 * (k // 39)
     return letter, letter + (str(again + 1) if again else "")
   return name, name
 
 
 def _emotion(labels: tuple[int, ...]) -> str:
-  """The emotion that coders would write, in words that all six databases share."""
+  """Chooses the emotion that coders would write, in words that all databases share."""
   shown = set(labels)
   if 12 in shown and not shown & {4, 15}:
     return "happiness"
@@ -225,7 +229,7 @@ def _emotion(labels: tuple[int, ...]) -> str:
 
 
 def _subject_numbers(database: str, count: int) -> list[int]:
-  """Subject numbers as the real ones run: SAMM's start at 6, CAS(ME)^3 skips 40."""
+  """Lists subject numbers: from 1, but SAMM's start at 6 and CAS(ME)^3 skips 40."""
   first = 6 if database == "samm" else 1
   numbers = list(range(first, first + count + 1))
   if database == "casme3a":

@@ -15,15 +15,16 @@ from data_prep.simulator.portrait import canvas
 from data_prep.simulator.portrait.identity import Identity
 
 DISTRACTORS = (18, 20, 24, 45)  # Pucker, stretch, press, blink: not among the 12.
-ONE_SIDED = (2, 10, 12, 14, 15)  # Those that people often show on one side only.
+ONE_SIDED = (2, 10, 12, 14, 15)  # AUs that people often show on one side only.
 STEP = 2  # Fields are stored on every second canvas pixel.
 
 
 def _bumps(au: int, who: Identity) -> list[tuple[float, ...]]:
-  """(x, y, dx, dy, sigma_x, sigma_y above, sigma_y below) of the picture's right side.
+  """Lists the bumps of an action unit on the picture's right side.
 
-  x and dx are mirrored for the other side; y and dy run down. The largest
-  displacement of the sum is scaled to 1 afterwards.
+  Each is (x, y, dx, dy, sigma_x, sigma_y above, sigma_y below). x and dx are mirrored
+  for the other side; y and dy run down. The largest displacement of the sum is scaled
+  to 1 afterwards.
   """
   brow, mouth, corner = who.brow_y, who.mouth, who.mouth_width
   wing, tip, lid = who.nose_width, who.nose_tip, who.eye_height
@@ -109,11 +110,12 @@ def _bumps(au: int, who: Identity) -> list[tuple[float, ...]]:
 
 @functools.lru_cache(maxsize=64)
 def displacement(au: int, who: Identity, side: int) -> np.ndarray:
-  """Displacement (H, W, 2) of an action unit on one side, its largest length 1.
+  """Computes the displacement (H, W, 2) of an action unit on one side.
 
-  On every `STEP`-th canvas pixel; `side` is -1 for the left of the picture (the
-  subject's right), 1 for its right. Muscles differ: each person's pull in a direction
-  and over an area of their own, a little different on both sides.
+  It is given on every `STEP`-th canvas pixel, with a largest length of 1. `side` is -1
+  for the left of the picture (the subject's right), 1 for its right. Each person's
+  muscles pull in a direction and over an area of their own, a little different on the
+  two sides.
   """
   rng = np.random.default_rng((who.muscles, au, side + 1))
   turn, size, right, down = np.clip(rng.normal(size=4), -2, 2) * (
@@ -129,7 +131,7 @@ def displacement(au: int, who: Identity, side: int) -> np.ndarray:
     cx, cy = cx + float(right) * sx, cy + float(down) * min(above, below)
     sy = np.where(y < cy, np.float32(size * above), np.float32(size * below))
     weight = canvas.bump(side * x, y, cx, cy, size * sx, sy)
-    # Muscles of one side barely move the other, and nothing beyond the face.
+    # Muscles of one side barely move the other side, and nothing outside of the face.
     weight *= canvas.smooth_step(side * x, -0.15, 0.1)
     weight *= canvas.smooth_step(side * x, who.head_width, 0.85 * who.head_width)
     pull = side * (cos * dx - sin * dy), sin * dx + cos * dy
@@ -138,7 +140,7 @@ def displacement(au: int, who: Identity, side: int) -> np.ndarray:
 
 
 def _wrinkle_lines(au: int, who: Identity) -> list[tuple[float, ...]]:
-  """(x0, y0, x1, y1, width, depth) of lines on the picture's right side."""
+  """Lists an AU's wrinkles (x0, y0, x1, y1, width, depth) on the picture's right."""
   brow, corner, mouth = who.brow_y, who.mouth_width, who.mouth
   nose = who.nose_width
   return {
@@ -163,9 +165,9 @@ def _wrinkle_lines(au: int, who: Identity) -> list[tuple[float, ...]]:
 
 @functools.lru_cache(maxsize=64)
 def wrinkles(au: int, who: Identity, side: int) -> np.ndarray | None:
-  """Darkening (H, W) of an action unit's wrinkles on one side, in [0, 1]; None: none.
+  """Computes the darkening (H, W), in [0, 1], by an action unit's wrinkles on one side.
 
-  On every `STEP`-th canvas pixel.
+  It is given on every `STEP`-th canvas pixel; None for an action unit without wrinkles.
   """
   lines = _wrinkle_lines(au, who)
   if not lines:

@@ -1,8 +1,8 @@
-"""Draws a person once: layers of linear light that clips are then warped from.
+"""Draws a person once, as layers of linear light, which are then warped for each clip.
 
-The painted face is lit from its normals, so that other light means other shading. The
-skin layer has holes at the eye openings, through which an eye layer shows, so lids
-slide over eyes instead of stretching them.
+The painted face is lit by its normals, so that its shading follows the light. The skin
+layer has holes at the eye openings, through which a layer of eyes shows, so that lids
+slide over the eyes instead of stretching them.
 """
 
 import dataclasses
@@ -28,13 +28,16 @@ class Lighting:
 
 @dataclasses.dataclass(frozen=True)
 class Portrait:
-  """What a clip needs of a person, on the canvas, float32.
+  """The layers of a person from which clips are made, on the canvas, float32.
 
-  skin: (H, W, 3) linear RGB times coverage. cover: (H, W) coverage, 0 to 1.
-  eyes: (H, W, 3) what shows through the eye openings. relight: (H, W, 2) relative
-  change of light per unit of light added from the right and from below. depth: (H, W)
-  towards the camera, in distances between the pupils. rigid: (H, W) how much a point
-  follows the head, from 1 on the head to 0 at the base of the neck.
+  skin: (H, W, 3), linear RGB times coverage.
+  cover: (H, W), coverage from 0 to 1.
+  eyes: (H, W, 3), what shows through the eye openings.
+  relight: (H, W, 2), relative change of light per unit of light that is added from the
+    right and from below.
+  depth: (H, W), towards the camera, in distances between the pupils.
+  rigid: (H, W), how much a point follows the head: 1 on the head, 0 at the base of the
+    neck.
   """
 
   skin: np.ndarray
@@ -65,7 +68,7 @@ def draw_portrait(
 
 
 def _light(normal: np.ndarray, light: Lighting) -> tuple[np.ndarray, np.ndarray]:
-  """Wrapped Lambert shading (H, W) and its relative derivative (H, W, 2)."""
+  """Computes wrapped Lambert shading (H, W) and its relative derivative (H, W, 2)."""
   toward = np.asarray(light.direction, np.float32)
   toward = toward / np.linalg.norm(toward)
   facing = (normal @ toward + _WRAP) / (1 + _WRAP)
@@ -76,7 +79,7 @@ def _light(normal: np.ndarray, light: Lighting) -> tuple[np.ndarray, np.ndarray]
 
 
 def _highlight(normal: np.ndarray, light: Lighting) -> np.ndarray:
-  """Blinn's highlight of a slightly oily skin."""
+  """Computes Blinn's highlight of a slightly oily skin."""
   half = np.asarray(light.direction, np.float32)
   half = half / np.linalg.norm(half) + np.array((0, 0, 1), np.float32)
   half /= np.linalg.norm(half)

@@ -1,4 +1,4 @@
-"""Who is filmed: the parameters of a face.
+"""The identity of a person: the parameters of a face.
 
 Lengths are in units of the distance between the pupils (63 mm in adults); the origin
 is the point between the eyes, x runs to the right of the picture and y down. Means
@@ -10,7 +10,8 @@ import dataclasses
 
 import numpy as np
 
-# Skin as sRGB, light to dark, and hair; people lie between neighbouring entries.
+# Colours of skin, from light to dark, and of hair, as sRGB. People have colours between
+# two neighbouring entries.
 SKIN = np.array(
   [(238, 205, 184), (226, 187, 160), (204, 160, 130), (160, 114, 86), (108, 74, 56)]
 )
@@ -27,8 +28,8 @@ class Identity:
   chin: float  # Chin below the eyes.
   jaw: float  # Exponent of the lower outline: 2 an ellipse, more is squarer.
   taper: float  # How much narrower the jaw is than the cheekbones.
-  eye_width: float  # Half widths of the opening.
-  eye_height: float
+  eye_width: float  # Half the width of the eye's opening.
+  eye_height: float  # How far the upper lid is above the middle of the opening.
   eye_tilt: float  # Rise of the outer corner per unit of width.
   lid_crease: float  # Height of the crease above the lid; 0: none.
   iris_radius: float
@@ -64,13 +65,13 @@ class Identity:
 
 
 def linear(srgb: np.ndarray) -> np.ndarray:
-  """sRGB on 0-255 to linear light in [0, 1]."""
+  """Converts sRGB in [0, 255] to linear light in [0, 1]."""
   x = np.asarray(srgb, np.float32) / 255
   return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
 def _between(rng: np.random.Generator, colours: np.ndarray, place: float) -> np.ndarray:
-  """The colour at `place` in [0, len - 1] of a row of colours, a little off."""
+  """Draws a colour near that at `place`, in [0, len - 1], of a row of colours."""
   low = int(np.clip(place, 0, len(colours) - 1.001))
   mix = colours[low] + (place - low) * (colours[low + 1] - colours[low])
   return linear(
@@ -81,7 +82,13 @@ def _between(rng: np.random.Generator, colours: np.ndarray, place: float) -> np.
 def draw_identity(
   rng: np.random.Generator, skin: tuple[float, float] = (0.0, 2.0), fair: float = 0.0
 ) -> Identity:
-  """A person. `skin` is the range of tones, `fair` the share of light hair and eyes."""
+  """Draws a person.
+
+  Args:
+    rng: draws.
+    skin: range of tones, as places in `SKIN`.
+    fair: share of people with light hair and eyes.
+  """
 
   def spread(mean: float, deviation: float) -> float:
     return mean + deviation * float(np.clip(rng.normal(), -2, 2))

@@ -54,7 +54,7 @@ class Painter:
   # -- Shape ---------------------------------------------------------------
 
   def _outline(self) -> np.ndarray:
-    """1 on the outline of the head, less inside."""
+    """Computes a distance from the head's centre that is 1 on its outline."""
     who, x, y = self.who, self.x, self.y
     below = y > 0
     width = who.head_width * (1 - who.taper * np.maximum(y, 0) / who.chin)
@@ -88,7 +88,7 @@ class Painter:
     return cv2.GaussianBlur(z, (0, 0), 2.5)
 
   def _texture(self) -> np.ndarray:
-    """Relative brightness of skin: pores, then blotches of growing size; (H, W)."""
+    """Draws the relative brightness of skin, (H, W): pores, blotches of all sizes."""
     total = np.zeros(SHAPE, np.float32)
     for sigma, strength in ((0.8, 0.028), (1.8, 0.028), (4.5, 0.026), (13, 0.03)):
       shrink = max(1, int(sigma / 1.5))
@@ -102,7 +102,7 @@ class Painter:
   # -- Layers --------------------------------------------------------------
 
   def _over(self, mask, albedo, normal, gloss=0.0) -> None:
-    """Paints a layer over what is there, where `mask` in [0, 1] says."""
+    """Paints a layer over the others; `mask` in [0, 1] is its opacity."""
     cover = mask[..., None]
     self.albedo += cover * (albedo - self.albedo)
     self.normal += cover * (normal - self.normal)
@@ -145,11 +145,11 @@ class Painter:
       self._over(smooth_step(radius, 1.04, 0.97), tone, normal, 0.01)
 
   def _skin(self) -> np.ndarray:
-    """Albedo of the face with everything painted on it; sets `opening`."""
+    """Paints the albedo of the face with all its features; sets `opening`."""
     who, x, y = self.who, self.x, self.y
     side = np.abs(x)
     light = 1 + self.texture
-    # Shadows and lines that are there whatever the light: creases and cavities.
+    # Creases and cavities, which are dark in any light.
     occlusion = self.occlusion
     occlusion -= 0.22 * bump(side, y, 0.31, -0.03, 0.13, 0.13)
     occlusion -= 0.10 * bump(side, y, 0.52, 0.16, 0.2, 0.045)
@@ -232,7 +232,7 @@ class Painter:
     albedo += np.clip(who.brow_density * mask, 0, 0.93)[..., None] * (tone - albedo)
 
   def eye_lines(self, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Place along an eye (-1 inner, 1 outer corner), upper and lower lid's height."""
+    """Computes the place along an eye, -1 to 1 outwards, and the y of both lids."""
     who = self.who
     u = (side * self.x - 0.5) / who.eye_width
     inside = np.clip(u, -1, 1)
@@ -260,7 +260,7 @@ class Painter:
         self.occlusion *= 1 - 0.4 * crease * smooth_step(np.abs(u), 1.15, 0.7)
 
   def paint_eyes(self) -> np.ndarray:
-    """The eyeballs (H, W, 3), under the skin."""
+    """Paints the eyeballs, (H, W, 3), which lie under the skin."""
     who = self.who
     eyes = np.empty((*SHAPE, 3), np.float32)
     eyes[:] = np.array((0.60, 0.55, 0.52), np.float32)
@@ -293,7 +293,7 @@ class Painter:
   def _hair_in_front(self) -> None:
     who, x, y = self.who, self.x, self.y
     side = np.abs(x)
-    # The hair leaves an arch free; a fringe comes down into it from the parting.
+    # The hair leaves an arch of the face free; a fringe hangs into it from the parting.
     arch = (side / (0.9 * who.head_width)) ** 2.4
     arch = (arch + (np.maximum(-y, 0) / who.hairline) ** 2.4) ** (1 / 2.4)
     low = who.brow_y - 0.15 - 0.25 * (x - who.parting) ** 2
@@ -317,7 +317,7 @@ class Painter:
     self.occlusion *= 1 - shadow * (self.radius < 1)
 
   def _strands(self, coarse: int) -> np.ndarray:
-    """Noise that is long across radii from the crown, std about 0.3; (H, W)."""
+    """Draws streaky noise for strands, (H, W), of a standard deviation of about 0.3."""
     rows, columns = 16, 700 // coarse
     noise = self.rng.standard_normal((rows, columns), np.float32) * 0.45
     x, y = self.x - self.who.parting, self.y + 0.9 * self.who.crown
@@ -339,7 +339,7 @@ class Painter:
     return self.who.hair * np.clip(fine, 0.35, 2.4)[..., None] + shine[..., None]
 
   def _ball(self, size: float) -> np.ndarray:
-    """Normals of a ball about the head, for hair."""
+    """Computes the normals of a ball around the head, for hair."""
     u = np.clip(self.x / (self.who.head_width * size), -0.9, 0.9)
     v = np.clip(self.y / (self.who.crown * size), -0.9, 0.9)
     length = np.sqrt(np.maximum(1 - u * u - v * v, 0.05))
@@ -348,7 +348,7 @@ class Painter:
 
 
 def _normals(depth: np.ndarray) -> np.ndarray:
-  """Unit normals (H, W, 3) of a surface, its steepness limited at the outline."""
+  """Computes unit normals (H, W, 3) of a surface; its steepness is limited."""
   dx = cv2.Sobel(depth, cv2.CV_32F, 1, 0, ksize=3, scale=PIXELS / 8)
   dy = cv2.Sobel(depth, cv2.CV_32F, 0, 1, ksize=3, scale=PIXELS / 8)
   slope = np.hypot(dx, dy) + 1e-6

@@ -1,4 +1,4 @@
-"""InfuseNet as published, in PyTorch: what the benchmark compares with.
+"""InfuseNet as published, in PyTorch, for the benchmark to compare with.
 
 Written from the facts of the paper (Khor, Li, Jiang, Zhao, SCIA 2025) and of the
 shapes and constants of its released weights. Needs the optional extra `torch`.
@@ -24,7 +24,7 @@ _RENAMED = (
 
 
 def reflected(features_in: int, features: int, size: int, stride: int = 1) -> nn.Conv2d:
-  """A convolution without bias, reflect-padded by (size - 1) / 2."""
+  """Makes a convolution without bias, reflect-padded by (size - 1) / 2."""
   return nn.Conv2d(
     features_in,
     features,
@@ -48,7 +48,7 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-  """A frame (B, 3, H, W) in [-1, 1] -> its shape latent (B, 32, H/2, W/2)."""
+  """Encodes a frame (B, 3, H, W) in [-1, 1] as its shape latent (B, 32, H/2, W/2)."""
 
   def __init__(self):
     super().__init__()
@@ -63,7 +63,7 @@ class Encoder(nn.Module):
 
 
 class Manipulator(nn.Module):
-  """Latents of two frames -> their magnified difference."""
+  """Computes the magnified difference of the latents of two frames."""
 
   def __init__(self):
     super().__init__()
@@ -116,10 +116,12 @@ class Trunk(nn.Module):
 
 
 class PublishedInfuseNet(nn.Module):
-  """The authors' network, its decoder left out, which it never runs.
+  """The authors' network without its decoder, which it never runs.
 
   Args:
-    frozen_magnifier: runs the magnifier under `no_grad`, which the authors do not.
+    num_aus: outputs A, one per action unit.
+    amp: magnification factor.
+    frozen_magnifier: whether the magnifier runs under `no_grad`; the authors' does not.
   """
 
   def __init__(
@@ -136,12 +138,12 @@ class PublishedInfuseNet(nn.Module):
   def forward(
     self, flow: Tensor, onset: Tensor, apex: Tensor, window_apex: Tensor
   ) -> tuple[Tensor, Tensor]:
-    """Logits of both branches, (B, A) each, of inputs (B, 3, H, W)."""
+    """Computes the logits of both branches, (B, A) each, of inputs (B, 3, H, W)."""
     x, m = self.pooled_features(flow, onset, apex, window_apex)
     return self.head(x), self.head(m)
 
   def pooled_features(self, flow, onset, apex, window_apex) -> tuple[Tensor, Tensor]:
-    """What enters the head, (B, 512) each."""
+    """Computes the head's inputs: flow and infused features, (B, 512) each."""
     with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen_magnifier):
       m = torch.cat([self._difference(onset, b) for b in (apex, window_apex)], 1)
       m = F.max_pool2d(F.relu(m), 3, 2, 1)
@@ -160,7 +162,7 @@ class PublishedInfuseNet(nn.Module):
     return self.manipulator(self.encoder(onset), self.encoder(other), self.amp)
 
   def load_authors_state(self, state: Mapping[str, np.ndarray]) -> None:
-    """Takes the tensors of a state by the names of the authors' checkpoints.
+    """Fills the network from a state with the names of the authors' checkpoints.
 
     Raises:
       RuntimeError: a tensor is missing, surplus or misshapen.
@@ -178,13 +180,13 @@ class PublishedInfuseNet(nn.Module):
 
 
 def our_name(name: str) -> str:
-  """A tensor's name here, from its name in the authors' checkpoints."""
+  """Translates a tensor's name in the authors' checkpoints to its name here."""
   for pattern, replacement in _RENAMED:
     name = re.sub(pattern, replacement, name)
   return name
 
 
 def unit(x: Tensor) -> Tensor:
-  """(x - min) / (max - min) over the whole batch tensor."""
+  """Computes (x - min) / (max - min), with both taken over the whole batch tensor."""
   low, high = x.min(), x.max()
   return (x - low) / (high - low)

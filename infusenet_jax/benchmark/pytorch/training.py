@@ -1,4 +1,4 @@
-"""How the published network is trained in PyTorch: a plain loop, for the benchmark."""
+"""Trains the published network in PyTorch by a plain loop, for the benchmark."""
 
 import time
 from collections.abc import Mapping
@@ -12,16 +12,17 @@ from infusenet_jax.benchmark.pytorch.model import PublishedInfuseNet
 
 
 class Trainer:
-  """A plain PyTorch training loop over clips that lie in memory.
+  """A plain PyTorch training loop over clips in memory.
 
-  Adam with L2 1e-3 (fused, PyTorch's fastest), binary cross-entropy of both heads.
+  It uses Adam with L2 1e-3 (the fused one, PyTorch's fastest) and the binary
+  cross-entropy of both heads.
 
   Args:
     clips: arrays (N, H, W, 3) by name, uint8 frames and float16 flow, and labels.
     batch_size: clips per step.
-    frozen_magnifier: whether the magnifier is left as it is.
-    channels_last: the tensors' memory format.
-    fast: `torch.compile` and bfloat16 autocast.
+    frozen_magnifier: whether the magnifier is left untrained.
+    channels_last: whether tensors are in that memory format.
+    fast: whether to use `torch.compile` and bfloat16 autocast.
   """
 
   def __init__(
@@ -48,14 +49,14 @@ class Trainer:
     }
 
   def epoch(self, number: int) -> float:
-    """Every clip once, in an order drawn from `number`; the mean loss."""
+    """Trains on every clip once, in an order drawn from `number`; returns mean loss."""
     order = np.random.default_rng(number).permutation(len(self.labels))
     steps = range(0, len(order), self.batch_size)
     losses = [self.step(order[i : i + self.batch_size]) for i in steps]
     return float(torch.stack(losses).mean())
 
   def step(self, numbers: np.ndarray) -> Tensor:
-    """One update on the clips `numbers`; its loss."""
+    """Makes one update on the clips `numbers` and returns its loss."""
     chosen = torch.from_numpy(numbers).to(self.device)
     flow, *frames = (self._formatted(x[chosen].float()) for x in self.images.values())
     labels = self.labels[chosen].float()
@@ -72,11 +73,11 @@ class Trainer:
 
 
 def fastest_layout(clips: Mapping[str, np.ndarray], batch_size: int, **how) -> Trainer:
-  """The trainer in whichever memory format takes less time for a step here."""
+  """Makes a trainer in the memory format in which a step takes less time here."""
   seconds, numbers = {}, np.arange(batch_size)
   for channels_last in (False, True):
     trainer = Trainer(clips, batch_size, channels_last=channels_last, **how)
-    for _ in range(2):  # The first step warms up.
+    for _ in range(2):  # The first step is a warm-up.
       start = time.perf_counter()
       float(trainer.step(numbers))
       seconds[channels_last] = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What the report says of single clips: samples and worst mistakes."""
+"""The parts of the report about single clips: sample clips and worst mistakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ MOST_MISTAKES = 20
 
 @dataclass(frozen=True)
 class Sample:
-  """A clip to be shown.
+  """A clip that the report shows.
 
   database, subject, clip: as in the predictions.
   onset, apex: (H, W, 3) uint8 RGB.
-  flow: (H, W, 2 or more) pixels, from onset to apex.
-  maps: {name: (h, w), not negative}, where the network looked.
+  flow: (H, W, 2 or more) from onset to apex, in pixels.
+  maps: {name: (h, w), not negative}: where the network looked.
   """
 
   database: str
@@ -33,21 +33,21 @@ class Sample:
 
 
 class Verdict(NamedTuple):
-  """An AU and whether it was "found", "missed" or a "false alarm"."""
+  """The outcome for one AU; `words` is "found", "missed" or "false alarm"."""
 
   au: int
   words: str
 
 
 class Picture(NamedTuple):
-  """What a picture shows, and its data URI."""
+  """A picture: the name of what it shows, and its data URI."""
 
   name: str
   uri: str
 
 
 class Card(NamedTuple):
-  """A sample as it is shown; without verdicts (None) where it was not predicted."""
+  """A sample as the page shows it; `verdicts` is None if it was not predicted."""
 
   database: str
   subject: str
@@ -59,7 +59,7 @@ class Card(NamedTuple):
 class Mistake(NamedTuple):
   """A wrong decision about one AU of a clip.
 
-  probability: that the AU is shown, in percent, by the model.
+  probability: the model's, in percent, that the AU is shown.
   shown: the AUs that the clip truly shows.
   """
 
@@ -97,9 +97,9 @@ def cards(
 
 
 def mistakes(run: Predictions, logits: np.ndarray) -> tuple[int, list[Mistake]]:
-  """Counts the wrong decisions and lists those of the largest |logit|.
+  """Counts the wrong decisions and lists the worst, those with the largest |logit|.
 
-  The arguments are those of `cards`.
+  `run` and `logits` are as in `cards`.
   """
   wrong = (logits > 0) != (run.labels > 0)
   clips, aus = np.nonzero(wrong)
@@ -130,7 +130,7 @@ def _pictures(sample: Sample) -> list[Picture]:
 
 
 def _verdicts(labels: np.ndarray, logits: np.ndarray) -> list[Verdict]:
-  """One for every AU that the clip shows or that the model says it does."""
+  """Makes a verdict on every AU that the clip shows or that the model says it shows."""
   return [
     _verdict(au, shown, logit)
     for au, shown, logit in zip(AUS, labels, logits, strict=True)

@@ -1,7 +1,7 @@
-"""Figures of the report, drawn by matplotlib as SVG that is a part of the page.
+"""Draws the report's figures by matplotlib, as SVG elements of the page.
 
-Colours are CSS variables of the page, so that figures follow it into dark mode, and
-text is text, in the page's font.
+Their colours are CSS variables of the page, so that they change with it in dark mode.
+Text stays text, in the page's font.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ _COLOURS = {name: f"#00{place:02x}fe" for place, name in enumerate(_VARIABLES)}
 _STYLE = {
   "svg.fonttype": "none",
   "lines.solid_capstyle": "butt",
-  "text.parse_math": False,  # A dollar in a clip's name is a dollar.
-  "font.sans-serif": ["DejaVu Sans"],  # For measures; the page has its own.
+  "text.parse_math": False,  # A dollar sign in a clip's name does not begin a formula.
+  "font.sans-serif": ["DejaVu Sans"],  # For text widths; the page uses its own font.
   "font.size": 11,
   **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
   "axes.axisbelow": True,
@@ -47,7 +47,7 @@ _STYLE = {
   "xtick.color": _COLOURS["muted"],
   "ytick.color": _COLOURS["muted"],
 }
-_TOOLTIP = "tooltip: "  # Marks an artist's gid that becomes its <title>.
+_TOOLTIP = "tooltip: "  # An artist whose gid begins so gets the rest as its <title>.
 
 
 class Curve(NamedTuple):
@@ -60,7 +60,7 @@ class Curve(NamedTuple):
 
   @property
   def database(self) -> str:
-    """The key of the database that the fold, or its subject, belongs to."""
+    """The key of the fold's database: "casme2" for the fold "casme2/sub01"."""
     return self.fold.split("/")[0]
 
 
@@ -68,8 +68,8 @@ def bars(rows: Sequence[tuple[str, Cell]], title: str) -> str:
   """Draws F1 bars in percent with 95 % whiskers and a mark for "always positive".
 
   Args:
-    rows: (name, F1) from top to bottom; that of "Average" stands out.
-    title: what a screen reader says of the figure.
+    rows: (name, F1) from top to bottom; the row "Average" is highlighted.
+    title: read out by screen readers.
 
   Returns:
     An <svg> element.
@@ -116,8 +116,8 @@ def learning_curves(
   Args:
     curves: at least one.
     title: of the panel.
-    highest: the largest loss that the axis holds, which starts at 0.
-    runs: {seed: number of its colour}, of `run_colours`.
+    highest: the upper end of the loss axis, which starts at 0.
+    runs: {seed: number of its colour}, from `run_colours`.
 
   Returns:
     An <svg> element.
@@ -136,7 +136,8 @@ def learning_curves(
       label.set_horizontalalignment(side)
     axes.set_title(_printable(title))
     for curve in curves:
-      alone = len(curve.epochs) == 1  # Drawn twice, it is a line: a dot.
+      # A line needs two points; the only point of a curve is drawn twice, as a dot.
+      alone = len(curve.epochs) == 1
       axes.plot(
         [*curve.epochs, *curve.epochs] if alone else curve.epochs,
         [*curve.losses, *curve.losses] if alone else curve.losses,
@@ -149,16 +150,16 @@ def learning_curves(
 
 
 def run_colours(curves: Sequence[Curve]) -> dict[int, int]:
-  """Numbers the seeds by their colours in style.css, --run0 and so on."""
+  """Gives each seed the number of a colour in style.css, --run0 and so on."""
   seeds = sorted({curve.seed for curve in curves})
   return {seed: place % RUN_COLOURS for place, seed in enumerate(seeds)}
 
 
 @contextlib.contextmanager
 def _style() -> Iterator[None]:
-  """Matplotlib's defaults with ours, whatever the user's matplotlibrc says."""
+  """Sets matplotlib's defaults and ours, whatever the user's matplotlibrc says."""
   with matplotlib.rc_context(), warnings.catch_warnings():
-    # The page's fonts have what the one for measures lacks.
+    # The page's font has the characters that the font for text widths lacks.
     warnings.filterwarnings("ignore", "Glyph .* missing from")
     matplotlib.rcdefaults()
     matplotlib.rcParams.update(_STYLE)
@@ -168,7 +169,7 @@ def _style() -> Iterator[None]:
 def _figure(
   width: int, height: int, *, left: int, right: int, top: int, bottom: int
 ) -> tuple[Figure, Axes]:
-  """A figure and its axes; sizes and margins in the units of the SVG."""
+  """Makes a figure and its axes; sizes and margins are in the units of the SVG."""
   figure = Figure((width / 72, height / 72))
   figure.patch.set_visible(False)
   size = [width - left - right, height - top - bottom]
@@ -179,14 +180,14 @@ def _figure(
 
 
 def _printable(text: str) -> str:
-  """Text without the characters that XML forbids."""
+  """Removes the characters that XML forbids."""
   return re.sub("[\x00-\x1f\x7f-\x9f\ufffe\uffff]", "\ufffd", text)
 
 
 def _svg(figure: Figure, title: str) -> str:
-  """The figure as an <svg> element of a page that may hold others.
+  """Turns a figure into an <svg> element of a page that may hold others.
 
-  It has no ids that could collide, needs none, and brings no style sheet of its own.
+  The element has no ids, which could collide with those of others, and no style sheet.
   """
   file = io.StringIO()
   figure.savefig(file, format="svg")
@@ -198,7 +199,7 @@ def _svg(figure: Figure, title: str) -> str:
       tooltip = ElementTree.Element("title")
       tooltip.text = name.removeprefix(_TOOLTIP)
       element.insert(0, tooltip)
-    element.attrib.pop("clip-path", None)  # All that is drawn lies within.
+    element.attrib.pop("clip-path", None)  # Nothing is drawn outside of the axes.
     if style := element.get("style"):
       element.set("style", re.sub("#00[0-9a-f]{2}fe", _variable, style))
   for unwanted in ("metadata", "defs"):
@@ -213,5 +214,5 @@ def _svg(figure: Figure, title: str) -> str:
 
 
 def _variable(colour: re.Match) -> str:
-  """The CSS variable that a colour stands for."""
+  """Replaces a colour by the CSS variable that it stands for."""
   return f"var(--{_VARIABLES[int(colour[0][3:5], 16)]})"

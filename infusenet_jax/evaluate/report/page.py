@@ -1,6 +1,6 @@
-"""report.html: one file that shows a run, without scripts and without the network.
+"""Writes report.html: one file that shows a run, without scripts or other files.
 
-Here are the data that the page shows; how it shows them is in templates/.
+This module collects the data; the templates in templates/ lay them out.
 """
 
 import csv
@@ -42,7 +42,7 @@ _TEMPLATES = environment("infusenet_jax.evaluate.report")
 
 
 def read_curve(path: str | os.PathLike, seed: int, fold: str) -> Curve:
-  """Reads the curve in a CSV with the columns epoch and loss.
+  """Reads a learning curve from a CSV with the columns epoch and loss.
 
   Raises:
     UserError: the file cannot be read, or lacks a column or a number.
@@ -73,11 +73,11 @@ def write_report(
 
   Args:
     path: of the HTML file.
-    about: the run.
-    tables: of `cd6me_tables(predictions)`.
-    predictions: of all runs.
-    curves: of `read_curve`, may be empty.
-    samples: clips to be shown, may be empty.
+    about: the run's title, config and versions.
+    tables: from `cd6me_tables(predictions)`.
+    predictions: of all seeds.
+    curves: from `read_curve`; may be empty.
+    samples: clips to be shown; may be empty.
 
   Raises:
     UserError: the file cannot be written, or predictions do not fit together.
@@ -115,7 +115,7 @@ def write_report(
 
 
 def _bars(tables: Tables, titled: Callable[[str], str]) -> list[tuple[str, Markup]]:
-  """(title, figure) of each F1 kind."""
+  """Draws a figure for each F1 kind; returns them with their titles."""
   figures = []
   for kind in AVERAGES:
     title = titled(f"{kind} F1 of each AU in percent")
@@ -127,7 +127,10 @@ def _bars(tables: Tables, titled: Callable[[str], str]) -> list[tuple[str, Marku
 def _folds(
   tables: Tables, run: Predictions
 ) -> dict[str, list[tuple[str, list[tuple[float, int | str]]]]]:
-  """By F1 kind (database, [(F1 in percent, clips that show the AU)]) of the rows."""
+  """Makes the rows of the per-fold table, by F1 kind.
+
+  A row is (database, [(F1 in percent, number of clips that show the AU), ...]).
+  """
   positives = [run.labels[run.database == key].sum(0) for key in tables.databases]
   return {
     kind: [
@@ -143,7 +146,7 @@ def _many(curves: Sequence[Curve]) -> bool:
 
 
 def _panels(curves: Sequence[Curve], titled: Callable[[str], str]) -> list[Markup]:
-  """A figure per fold or, of many folds, per database, all on one scale."""
+  """Draws learning curves on one scale: a panel per fold or, of many, per database."""
   losses = [loss for curve in curves for loss in curve.losses if math.isfinite(loss)]
   place = {key: i for i, key in enumerate(DATABASES)}
   many, colours = _many(curves), run_colours(curves)

@@ -1,4 +1,4 @@
-"""What the folds and seeds of a run share, and what a trained fold predicts."""
+"""The network and clips that all folds and seeds share; tests trained folds."""
 
 import time
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True)
 class Job:
-  """One fold to be trained with one seed, and the folder that is its own."""
+  """One fold to be trained with one seed, and the folder for its files."""
 
   fold: Fold
   seed: int
@@ -53,7 +53,7 @@ def open_checkpoints(folder: Path, seed: int, fold: str) -> Checkpoints:
 
 
 def make_job(workdir: Path, seed: int, fold: Fold) -> Job:
-  """The job of one fold and seed of the run in `workdir`."""
+  """Makes the job of one fold and seed of the run in `workdir`."""
   return Job(fold, seed, fold_folder(workdir, seed, fold.name))
 
 
@@ -63,9 +63,9 @@ class Experiment:
 
   Attributes:
     config: of the run.
-    network: compiled on first use.
-    clips: decoded; folds are masks over them.
-    inputs: what the network sees of each clip, on the devices where it fits.
+    network: whose steps are compiled on first use.
+    clips: all clips; folds are masks over them.
+    inputs: what the network sees of each clip, on the devices if it fits there.
   """
 
   config: ConfigDict
@@ -74,7 +74,7 @@ class Experiment:
   inputs: Inputs
 
   def initial_state(self, seed: int) -> TrainState:
-    """The state of a fold before its first step."""
+    """Makes the state of a fold before its first step."""
     return initial_state(self.config, self.network, seed)
 
   def predict(self, state: TrainState, fold: Fold) -> np.ndarray:
@@ -95,7 +95,7 @@ class Experiment:
     return decide(heads, self.network.head_names, self.config.decide_by)
 
   def predictions(self, job: Job, state: TrainState) -> Predictions:
-    """What a trained fold says of its test clips, ready to be scored or written."""
+    """Predicts the test clips of a trained fold, ready to be scored or written."""
     clips, test = self.clips, job.fold.test
     logits = self.predict(state, job.fold)
     return Predictions(
@@ -115,7 +115,7 @@ def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
   state = blank_state(network)
   states = network.stack.fill(state)
   batch_size, folds = config.train.batch_size, network.mesh.shape["fold"]
-  if network.steps_per_dispatch == 1:  # What is compiled is the same for any number.
+  if network.steps_per_dispatch == 1:  # The program does not depend on their number.
     clips = batch_size
   arrays = {
     name: np.zeros((clips, *like.shape[1:]), like.dtype)
@@ -138,7 +138,7 @@ def blank_state(network: Network) -> TrainState:
 
 
 def _zeros(like: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:
-  if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):  # A baseline's dropout.
+  if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):  # The key of a net's dropout.
     return jax.random.key(0)
   return np.zeros(like.shape, like.dtype)
 
@@ -146,7 +146,7 @@ def _zeros(like: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:
 def make_experiment(config: ConfigDict, network: Network, clips: Clips) -> Experiment:
   """Puts what the network sees of the clips on the devices.
 
-  What a frozen magnifier contributes is computed here, once for all folds and seeds.
+  The latents of a frozen magnifier are computed here, once for all folds and seeds.
   """
   state = initial_state(config, network, config.seeds[0])
   arrays = input_arrays(config, network, state, clips)

@@ -1,4 +1,4 @@
-"""Trains folds side by side, each from wherever it was left."""
+"""Trains folds side by side, each from its newest checkpoint."""
 
 import contextlib
 import csv
@@ -30,13 +30,13 @@ REDRAW_SECONDS = 1.0  # The loss beside the bar is fetched no more often.
 
 @dataclass
 class FoldTraining:
-  """One job on its way to its last epoch.
+  """A job (one fold and seed) in training.
 
   Attributes:
-    job: fold, seed and folder.
-    schedule: of its batches.
+    job: the fold, the seed and their folder.
+    schedule: of the job's batches.
     checkpoints: of the job.
-    batches: what `Inputs.join` needs for each step from `step` on.
+    batches: one item for each of the steps that are left, for `Inputs.join`.
     step: updates made so far.
   """
 
@@ -56,22 +56,25 @@ class FoldTraining:
     return self.step >= self.schedule.steps
 
   def next_batches(self, count: int) -> list[Any]:
-    """What `Inputs.join` needs for the next `count` steps, or all that are left."""
+    """Takes the items of the next `count` steps, or of all that are left."""
     return list(itertools.islice(self.batches, count))
 
   def is_to_be_saved_after(self, step: int) -> bool:
-    """Whether its last steps, from `step` on, have passed where the state is saved."""
+    """Whether the steps since `step` reach one after which the state is to be saved."""
     every = self.schedule.checkpoint_steps
     return self.is_done or self.step // every > step // every
 
   def epochs_ended_after(self, step: int) -> list[tuple[int, int]]:
-    """Each epoch that has ended since `step`, and how many steps after it."""
+    """Lists (epoch, steps from `step` to its end) of the epochs ended since `step`."""
     steps = self.schedule.epoch_steps
     ended = range(step // steps + 1, self.step // steps + 1)
     return [(epoch, epoch * steps - step) for epoch in ended]
 
   def write_loss(self, epoch: int, loss: float) -> None:
-    """Appends an epoch's mean loss to a CSV, over what a killed run left there."""
+    """Writes an epoch's mean loss to losses.csv, replacing this and later epochs' rows.
+
+    A run that was killed may have left those: it goes on from an earlier checkpoint.
+    """
     if not is_main():
       return
     path, rows = self.job.folder / LOSSES, [["epoch", "loss"]]
@@ -81,7 +84,7 @@ class FoldTraining:
     write_atomically(path, "".join(",".join(row) + "\n" for row in rows))
 
   def not_finite(self, failed: int, clips: Clips) -> UserError:
-    """The error of a step whose loss or gradient was not finite."""
+    """Makes the error for step `failed`, whose loss or gradient was not finite."""
     numbers, weights = self.schedule.batch(failed)
     names = {f"{clips.database[i]} {clips.clip[i]}" for i in numbers[weights > 0]}
     return UserError(
@@ -93,7 +96,7 @@ class FoldTraining:
 
 
 def resume(experiment: Experiment, job: Job) -> tuple[FoldTraining, TrainState]:
-  """A job and its state, from its newest checkpoint or from the start."""
+  """Restores a job and its state from its newest checkpoint, or begins it."""
   schedule = Schedule(experiment.config, job.fold, job.seed)
   own = {
     "epoch_steps": jnp.int32(schedule.epoch_steps),
@@ -110,12 +113,14 @@ def resume(experiment: Experiment, job: Job) -> tuple[FoldTraining, TrainState]:
 
 
 class SideBySide:
-  """Folds that one compiled step trains together, and their stacked states.
+  """The F folds that one compiled step trains together, and their stacked states.
+
+  There are F places, as many as the mesh trains folds side by side. A job is put in a
+  free place and leaves it when it is trained.
 
   Attributes:
-    trainings: by place, as many as the mesh has folds side by side; None where nothing
-      is left to do.
-    states: (F, ...) in every leaf.
+    trainings: the training in each place; None in a place that is free.
+    states: of the places, (F, ...) in every leaf.
   """
 
   def __init__(self, experiment: Experiment):
@@ -125,14 +130,14 @@ class SideBySide:
     self.states = self.network.stack.fill(experiment.initial_state(seed))
 
   def running(self) -> list[tuple[int, FoldTraining]]:
-    """The places where something is trained, and what."""
+    """Lists (place, training) of the places that are not free."""
     return [(i, t) for i, t in enumerate(self.trainings) if t is not None]
 
   def begin(self, place: int, job: Job) -> FoldTraining:
-    """Puts a job, from where it was left, in a place.
+    """Puts a job in a place, to go on from its newest checkpoint or begin.
 
     Raises:
-      UserError: it had failed there.
+      UserError: the checkpoint is of a step whose loss or gradient was not finite.
     """
     training, state = resume(self.experiment, job)
     self.states = self.network.stack.put(self.states, place, state)
@@ -141,9 +146,10 @@ class SideBySide:
     return training
 
   def step(self) -> int:
-    """One dispatch: some updates of every fold, and what is due where epochs end.
+    """Makes the updates of one dispatch in every place; writes losses and checkpoints.
 
-    Returns how many updates that were, of all folds together.
+    Returns:
+      How many updates were made, in all places together.
     """
     inputs = self.experiment.inputs
     drawn = [
@@ -164,7 +170,7 @@ class SideBySide:
     return sum(map(len, drawn))
 
   def check_finite(self, place: int) -> None:
-    """Raises UserError, with the state saved, where a step has failed."""
+    """Saves the state and raises UserError if a loss or gradient was not finite."""
     failed = int(self.network.stack.progress(self.states)[1][place])
     if failed >= 0:
       self.save(place)
@@ -174,11 +180,11 @@ class SideBySide:
     self.trainings[place].checkpoints.save(self.pick(place))
 
   def pick(self, place: int) -> TrainState:
-    """The state of one fold, on all devices."""
+    """Copies the state of the fold in a place, whole on every device."""
     return self.network.stack.pick(self.states, place)
 
   def end(self, place: int) -> tuple[Job, TrainState]:
-    """Empties a place whose fold has made its last step; the job and its state."""
+    """Frees a place whose fold is trained; returns the job and its state."""
     training, state = self.trainings[place], self.pick(place)
     self.trainings[place] = None
     with contextlib.closing(training.checkpoints) as checkpoints:
@@ -186,13 +192,13 @@ class SideBySide:
     return training.job, state
 
   def close(self) -> None:
-    """Waits until all checkpoints are on disk."""
+    """Waits until all checkpoints are on disk and closes them."""
     for _, training in self.running():
       training.checkpoints.close()
 
   def running_loss(self) -> str:
-    """Mean loss of the first fold's epoch so far, for the bar."""
-    # This process's own device answers: the others may not be asking.
+    """Describes epoch and mean loss so far of the first fold, for the progress bar."""
+    # Read from a device of this process: the other processes may not be reading now.
     loss_sum = float(self.states.loss_sum.addressable_data(0)[0])
     step = int(self.states.step.addressable_data(0)[0])
     _, training = self.running()[0]
@@ -203,9 +209,9 @@ class SideBySide:
 def train_folds(
   experiment: Experiment, jobs: Sequence[Job], signals: Signals
 ) -> Iterator[tuple[Job, TrainState]]:
-  """Trains every job to its end and yields it with its state as soon as it is there.
+  """Trains every job and yields it with its state as soon as it is trained.
 
-  As many are trained at once as the mesh has folds side by side.
+  As many jobs are trained at once as the mesh has folds side by side.
 
   Raises:
     UserError: a loss or gradient is not finite, or a checkpoint cannot be written.
@@ -224,7 +230,8 @@ def train_folds(
             break
           progress.skip(side.begin(place, waiting.popleft()).step)
       running = side.running()
-      if signals.stop_before(rounds):  # While the last fold was tested, perhaps.
+      # Asked even if no job is left: a signal may have come while the last was tested.
+      if signals.stop_before(rounds):
         for place, _ in running:
           side.save(place)
         signals.stop(jobs[0].folder.parent)
@@ -235,7 +242,7 @@ def train_folds(
 
 
 class _Progress:
-  """A bar over the steps of all jobs, with the loss beside it now and then."""
+  """A progress bar over the steps of all jobs, with the current loss."""
 
   def __init__(self, config: ConfigDict, jobs: Sequence[Job]):
     self.total = sum(Schedule(config, job.fold, job.seed).steps for job in jobs)
@@ -243,12 +250,12 @@ class _Progress:
     self._drawn = -REDRAW_SECONDS
 
   def skip(self, steps: int) -> None:
-    """Counts steps that an earlier process made."""
+    """Takes steps that an earlier process made out of the total."""
     self.total -= steps
     self.bar.total = self.total
 
   def advance(self, side: SideBySide, jobs: Sequence[Job], steps: int) -> None:
-    """Counts steps, made of `jobs` together."""
+    """Counts the steps just made, of all `jobs` together."""
     now = time.monotonic()
     if is_main() and now - self._drawn >= REDRAW_SECONDS and side.running():
       self._drawn = now

@@ -1,4 +1,7 @@
-"""What the network is fed: clips on the device, everything constant computed once."""
+"""The inputs of training and testing: clips on the devices or streamed to them.
+
+With a frozen magnifier its latents do not change and are computed once for all.
+"""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -27,16 +30,17 @@ from infusenet_jax.training.engine.steps import Batch, Batches, TrainState
 _log = logging.getLogger(__name__)
 
 
-# A fold's schedule: step -> clip numbers (B,) and their weights (B,).
+# From a step of a fold to the numbers (B,) of its clips and their weights (B,); see
+# `Schedule.batch`.
 Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Resident:
-  """All clips (N, ...) on every device; a batch is an index into them.
+  """All clips (N, ...) on every device; a batch is given by the numbers of its clips.
 
-  Several steps in one dispatch look their clips up themselves; for a single one they
-  are looked up before, so that what is compiled does not depend on N.
+  A dispatch of several steps looks up its clips in the compiled program. For a dispatch
+  of one step they are looked up before, so that the program does not depend on N.
   """
 
   arrays: Batch
@@ -46,18 +50,20 @@ class Resident:
   steps_per_dispatch: int
 
   def take(self, numbers: np.ndarray) -> Batch:
-    """The clips `numbers` (B,), split over all devices."""
+    """Returns the clips `numbers` (B,) as a batch, split over all devices."""
     return self.gather(self.arrays, numbers)
 
   def stream(self, draw: Draw, start: int, stop: int) -> Iterator[Any]:
-    """What `join` needs of one fold, for its steps from `start` to `stop`."""
+    """Yields for each step of one fold, from `start` to `stop`, an item for `join`."""
     return map(draw, range(start, stop))
 
   def join(self, drawn: Sequence[Sequence[Any]]) -> Batches:
-    """One dispatch of what each fold's stream gave, a list of steps for each fold.
+    """Joins items of `stream` into one dispatch.
 
-    A fold whose list is short, or empty, sits the rest of `steps_per_dispatch` out, so
-    that every dispatch has the shape that was compiled.
+    Args:
+      drawn: for each fold the items of its next steps, at most `steps_per_dispatch`. A
+        fold with fewer makes no updates in the rest, so that every dispatch has the
+        shape that was compiled. One fold at least has an item.
     """
     numbers, weights = next(steps[0] for steps in drawn if steps)
     idle = (np.zeros_like(numbers), np.zeros_like(weights))
@@ -76,12 +82,12 @@ class Resident:
 
 @dataclass(frozen=True)
 class Streamed:
-  """All clips (N, ...) in host memory; Grain's threads read what comes next.
+  """All clips (N, ...) in host memory; threads of Grain gather the next batches.
 
-  The same methods as `Resident`. A dispatch is one step: several would have to lie on
-  the device at once, and reading them takes longer than sending them off. A process
-  reads only the rows that its own devices need. A stream can be read from any step on,
-  so that the step in the train state is all that a checkpoint holds of it.
+  It has the methods of `Resident`. A dispatch is always one step: the clips of several
+  would have to be on the device at once, and gathering them takes longer than a
+  dispatch. Each process gathers only the rows that its own devices need. A stream can
+  be begun at any step, so that a checkpoint need not hold more of it than the step.
   """
 
   arrays: dict[str, np.ndarray]
@@ -123,14 +129,14 @@ class Streamed:
     return over_folds_and_batch(self.mesh)
 
   def _own_rows(self) -> slice:
-    """The part of a fold's batch that lies on this process's devices."""
+    """Returns which rows of a fold's batch lie on this process's devices."""
     shape = (self.mesh.shape["fold"], 1, self.batch_size)
     *_, rows = _own_part(self._split, shape)
     return rows
 
 
 def _own_part(split: NamedSharding, shape: tuple[int, ...]) -> tuple[slice, ...]:
-  """What of an array of `shape` lies on this process's devices: one slice an axis."""
+  """Returns the part of an array on this process's devices, as one slice per axis."""
   parts = [
     [axis.indices(size)[:2] for axis, size in zip(index, shape, strict=True)]
     for index in split.addressable_devices_indices_map(shape).values()
@@ -147,7 +153,7 @@ Inputs = Resident | Streamed
 def make_inputs(
   arrays: dict[str, np.ndarray], batch_size: int, mesh: Mesh, steps_per_dispatch: int
 ) -> Inputs:
-  """Puts `arrays` (each (N, ...)) on the devices, where they fit."""
+  """Puts arrays (N, ...) on the devices if they fit, or leaves them in host memory."""
   size = sum(array.nbytes for array in arrays.values())
   if not fits_device(size):
     _log.info("clips stay in host memory: %.1f GB do not fit the device", size / 1e9)
@@ -174,11 +180,11 @@ def magnifier_arrays(
   batch_size: int,
   frozen_magnifier: bool,
 ) -> dict[str, np.ndarray]:
-  """What the magnified branch sees of each clip.
+  """Makes what the magnified branch sees of each clip.
 
-  With a frozen magnifier these are its latents (or what else `magnify` makes of a
-  batch of frames), computed here once instead of once per epoch; with a trained one,
-  or where they take more than half of the device's memory, the frames themselves.
+  With a frozen magnifier that is "latents": what `magnify` makes of a batch of frames,
+  computed here once instead of in every epoch. If the magnifier is trained, or if the
+  latents would take more than half of a device's memory, it is the frames, by name.
   """
   frames = {name: getattr(clips, name) for name in FRAMES}
   shape = (batch_size, *clips.onset.shape[1:])
@@ -209,7 +215,7 @@ def put_batch(arrays: dict[str, np.ndarray], mesh: Mesh) -> Batch:
 def input_arrays(
   config: ConfigDict, network: Network, state: TrainState, clips: Clips
 ) -> dict[str, np.ndarray]:
-  """What the model sees of each clip, with a frozen magnifier's part computed once."""
+  """Makes what the network sees of each clip: flow, labels, and latents or frames."""
   arrays = {"flow": clips.flow, "labels": clips.labels}
   if sees_frames(config):
     arrays |= magnifier_arrays(

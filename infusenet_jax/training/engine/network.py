@@ -1,4 +1,4 @@
-"""From a config to a model and the compiled steps that all folds and seeds share."""
+"""Makes a config's model, and the compiled steps that all folds and seeds share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _HASTY = {"xla_backend_optimization_level": 1}
 
 @dataclass(frozen=True)
 class Network:
-  """Structure, optimiser and compiled steps; the state is kept apart from it.
+  """A network's structure, optimiser and compiled steps, without its weights.
 
   Attributes:
     graph: structure of the `Classifier`.
@@ -44,9 +44,10 @@ class Network:
     like: the shapes and types of its weights.
     draw: (key) -> weights drawn at random.
     train_steps: (states, batches) -> states and losses, of all folds side by side.
-    steps_per_dispatch: updates in one call of it, where the clips are on the device.
-    stack: access to the states of one fold among those side by side.
-    magnify: (weights, frames) -> what a frozen magnifier contributes.
+    steps_per_dispatch: updates in one call of `train_steps`, if clips are on the
+      device.
+    stack: access to the states of single folds among those side by side.
+    magnify: (weights, frames) -> what the network sees of the frames.
     rotate: (weights) -> the infusions' rotations.
     eval_step: (weights, rotations, batch) -> logits (heads, B, 12).
   """
@@ -68,9 +69,12 @@ class Network:
 def build_network(
   config: ConfigDict, mesh: Mesh, steps_per_dispatch: int | None = None
 ) -> Network:
-  """The structure of `config`'s model and its steps, compiled on first use.
+  """Builds the structure of a config's model and its steps, compiled on first use.
 
-  `steps_per_dispatch` is what suits the devices of `mesh` if left out.
+  Args:
+    config: of the run.
+    mesh: of the devices.
+    steps_per_dispatch: updates in one call; what suits the devices if left out.
   """
   train_magnifier = config.train.magnifier
   model = nnx.eval_shape(lambda: _create_model(config, nnx.Rngs(0)))
@@ -106,10 +110,10 @@ def build_network(
 
 
 def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState:
-  """The state before the first step: drawn from `seed`, or read from weights files.
+  """Makes the state before the first step: drawn from `seed`, or read from files.
 
   Raises:
-    UserError: a weights file that is missing or does not fit.
+    UserError: a file of weights is missing or does not fit.
   """
   fields = config.model
   model = nnx.merge(network.graph, *network.draw(jax.random.key(seed)))
@@ -125,21 +129,24 @@ def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState
 
 
 def decide(heads: Sequence[Any], names: Sequence[str], by: str) -> Any:
-  """The logits that decide: those of the head `by`, else the mean of all heads.
+  """Returns the logits that decide: those of the head `by`, else the mean of all heads.
 
-  A network decides by all that it has where it has no head of that name: "both", or a
-  network with a single head.
+  No head is called "both", so that it stands for the mean; a network with a single head
+  always decides by that one.
 
   Args:
     heads: logits, one array for each of `names`.
     names: of the heads.
-    by: `config.decide_by`.
+    by: `config.decide_by`: "both", "flow" or "magnified".
   """
   return heads[names.index(by)] if by in names else sum(heads) / len(heads)
 
 
 def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
-  """What one batch of the train step holds, with cached latents where they can be."""
+  """Describes the arrays in one batch of the train step, by name.
+
+  With a frozen magnifier they hold its latents in place of the frames.
+  """
   count, size = config.train.batch_size, config.image_size
   shapes = {
     "flow": ((size, size, 3), jnp.float16),

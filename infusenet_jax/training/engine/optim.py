@@ -1,4 +1,4 @@
-"""How the networks are trained: optimiser, falling learning rate, mirrored faces."""
+"""The optimiser, the falling learning rate and the random mirroring of faces."""
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +10,16 @@ SCHEDULES = ("constant", "cosine")
 
 
 def make_optimizer(learning_rate: float, l2: float) -> optax.GradientTransformation:
-  """Adam with the L2 penalty added to the gradient, as the CD6ME benchmark trains."""
+  """Makes Adam with the L2 penalty added to the gradient, as in the CD6ME benchmark."""
   return optax.chain(optax.add_decayed_weights(l2), optax.adam(learning_rate))
 
 
 def cosine(step: jax.Array, steps: jax.Array) -> jax.Array:
-  """(1 + cos(pi step / steps)) / 2: from 1 at the first of `steps` to 0 after the last.
+  """Computes (1 + cos(pi step / steps)) / 2, the factor on the learning rate.
 
-  Loshchilov, Hutter: "SGDR" (2017), without restarts. `steps` may differ between folds
-  that share a compiled step, so it is not a constant of the optimiser's schedule.
+  It falls from 1 at the first step to 0 after the last (Loshchilov, Hutter: "SGDR",
+  2017, without restarts). `steps` is an argument, not a constant of a schedule of the
+  optimiser, since it may differ between folds that share a compiled step.
   """
   return (1 + jnp.cos(jnp.pi * jnp.minimum(step / steps, 1))) / 2
 
@@ -26,14 +27,14 @@ def cosine(step: jax.Array, steps: jax.Array) -> jax.Array:
 def mirror_faces(key: jax.Array, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
   """Mirrors each clip of a batch left to right with probability one half.
 
-  None of the 12 AUs changes its name in a mirror; horizontal flow u changes its sign,
-  which is 1 - u where it is scaled to [0, 1] (and 0 all over where u is constant). Kept
-  latents are mirrored themselves: not quite what the magnifier would make of mirrored
-  frames.
+  The 12 AUs are the same in a mirror. Horizontal flow u changes its sign: scaled to
+  [0, 1] it becomes 1 - u, and stays 0 where u was constant. Latents that were computed
+  once and kept are mirrored as they are, which is not exactly what the magnifier would
+  make of mirrored frames.
 
   Args:
-    key: of the step.
-    batch: `flow` (B, H, W, 3), and what else of `latents` and frames (B, h, w, C).
+    key: random key of the step.
+    batch: `flow` (B, H, W, 3), and any of `latents` and the frames, (B, h, w, C).
   """
   chosen = jax.random.bernoulli(key, shape=(len(batch["flow"]), 1, 1, 1))
 
@@ -43,7 +44,7 @@ def mirror_faces(key: jax.Array, batch: dict[str, jax.Array]) -> dict[str, jax.A
       u = other[..., 0]
       varies = u.max((1, 2), keepdims=True) > u.min((1, 2), keepdims=True)
       u = jnp.where(varies, 1 - u, u)
-      # Not `.at[].set`, which is a scatter.
+      # `.at[].set` would compile to a scatter, which accelerators run serially.
       other = jnp.concatenate([u[..., None], other[..., 1:]], axis=-1)
     return jnp.where(chosen, other, x)
 

@@ -1,4 +1,4 @@
-"""Where a network looks, as maps over the crop."""
+"""Computes where a network looks, as maps over the crop."""
 
 import functools
 from collections.abc import Callable
@@ -18,16 +18,19 @@ from infusenet_jax.training.engine.steps import magnified_latents
 def make_saliency(
   graph: nnx.GraphDef, mesh: Mesh, decide_by: str
 ) -> Callable[..., dict[str, jax.Array]]:
-  """Compiles the maps of a network, (B, GRID, GRID) float32, not negative.
+  """Compiles the maps of a network.
 
-  The compiled function takes (weights, rotations, batch, chosen). With s the sum over
-  AUs of chosen (B, 12) times the logits that decide, it returns "flow saliency" and
-  "magnified saliency", the sum over channels of |ds/dx| for the flow and for what the
-  magnified branch sees; "magnified input", of |x|; and for each stage k that infuses,
-  "feature k", the sum over channels of the infused |features|, and "gate k", the mean
-  of its gate. Smaller maps are interpolated.
+  The compiled function takes (weights, rotations, batch, chosen), where chosen (B, 12)
+  is 1 for the AUs that the maps are for. It returns maps by name, (B, GRID, GRID)
+  float32, not negative, interpolated to that size. With s the sum of the chosen
+  deciding logits and x the flow or what the magnified branch sees, the names are
+    "flow saliency", "magnified saliency": the sum over channels of |ds/dx|;
+    "magnified input": the sum over channels of |x|;
+    "feature k": the sum over channels of the infused |features| of stage k;
+    "gate k": the mean over channels of the gate of stage k.
 
-  A published gate, which depends on the batch, mixes the clips of a batch a little.
+  With the published gate, which depends on the whole batch, the maps of a clip depend a
+  little on the other clips.
   """
 
   def maps(weights, rotations, batch, chosen):

@@ -1,4 +1,4 @@
-"""Which clips make up which batch: a function of fold, seed and step alone."""
+"""Chooses the clips of every batch; the choice depends on fold, seed and step alone."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,8 @@ class Schedule:
 
   Attributes:
     epoch_steps: updates in one pass over the fold's training clips.
-    steps: updates in all.
-    checkpoint_steps: after so many updates the state is saved.
+    steps: updates in all epochs.
+    checkpoint_steps: updates from one checkpoint to the next.
   """
 
   def __init__(self, config: ConfigDict, fold: Fold, seed: int):
@@ -30,7 +30,7 @@ class Schedule:
     self._epoch = functools.lru_cache(2)(self._draw_epoch)
 
   def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Clip numbers (B,) and weights (B,) of a step."""
+    """Returns the clip numbers (B,) and weights (B,) of a step."""
     return self._epoch(step // self.epoch_steps)[step % self.epoch_steps]
 
   def _draw_epoch(self, epoch: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -42,12 +42,13 @@ class Schedule:
 def epoch_batches(
   clips: np.ndarray, batch_size: int, seed: Sequence[int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """One epoch over the clip numbers `clips` (N,) in an order drawn from `seed`.
+  """Splits the clip numbers `clips` (N,) into batches, in an order drawn from `seed`.
 
-  Yields (numbers (batch_size,), weights (batch_size,)). The last batch is filled up
-  with other clips of the epoch at weight 0: they add nothing to the loss, and batch
-  statistics are always over `batch_size` real clips. The order depends on `seed`
-  alone, so a resumed run needs no iterator state.
+  The last batch is filled up with other clips of the epoch at weight 0: they add
+  nothing to the loss, and batch statistics are always over `batch_size` real clips.
+
+  Yields:
+    (numbers (batch_size,), weights (batch_size,)).
   """
   order = np.random.default_rng(seed).permutation(clips)
   for start in range(0, len(order), batch_size):
@@ -60,10 +61,13 @@ def epoch_batches(
 def sequential_batches(
   clips: np.ndarray, batch_size: int
 ) -> Iterator[tuple[np.ndarray, int]]:
-  """Clip numbers in order, for evaluation: (numbers (batch_size,), how many count).
+  """Splits clip numbers into batches, in their order, for evaluation.
 
-  The last batch repeats its last clip, which leaves a minimum and maximum over the
-  batch (the published gate) as they are.
+  The last batch is filled up by repeating its last clip, which does not change a
+  minimum or maximum over the batch, as the published gate takes them.
+
+  Yields:
+    (numbers (batch_size,), how many of them are not such a repetition).
   """
   for start in range(0, len(clips), batch_size):
     numbers = clips[start : start + batch_size]

@@ -1,4 +1,4 @@
-"""The compiled steps: pure state in, pure state out, over a mesh of devices."""
+"""The compiled steps: pure functions from state to state, over a mesh of devices."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,14 +22,14 @@ from infusenet_jax.training.engine import optim
 
 Batch = dict[str, jax.Array]
 
-# Updates in one dispatch, where clips lie on the device: a GPU or TPU makes an update
-# in milliseconds, of which the host would take its part each time. On a CPU dispatching
-# costs nothing beside an update, and a convolution's gradient inside a scan runs many
-# times slower than outside.
+# Updates in one dispatch, if the clips are on the device. A GPU or TPU makes an update
+# in milliseconds, to which a dispatch for each update would add noticeably. On a CPU a
+# dispatch costs nothing compared with an update, and the gradient of a convolution is
+# many times slower inside a scan than outside.
 STEPS_ON_ACCELERATORS, STEPS_ON_CPU = 20, 1
 # Trained parameters, frozen parameters, batch statistics and the like.
 Weights = tuple[nnx.State, nnx.State, nnx.State]
-# From a network that is ready to train and a batch to a number; see `heads_bce`.
+# A loss: from a network in training mode and a batch to a number; see `heads_bce`.
 Loss = Callable[[Classifier, Batch], jax.Array]
 
 
@@ -43,10 +43,10 @@ class TrainState(NamedTuple):
     opt_state: the optimiser's state.
     step: () int32, updates made so far.
     epoch_steps: () int32, updates in an epoch.
-    seed: () uint32, which with `step` decides what chance decides in a step.
+    seed: () uint32; with `step` it makes the random key of a step.
     loss_sum: () float32, sum of the losses since the epoch began.
     failed_step: () int32, the first step whose loss or gradient was not finite, or -1.
-      From it on nothing is updated, so that the state can be looked at.
+      From that step on nothing is updated, so that the state before it can be examined.
   """
 
   params: nnx.State
@@ -61,14 +61,14 @@ class TrainState(NamedTuple):
 
   @property
   def weights(self) -> Weights:
-    """All that a prediction needs: parameters, trained and frozen, and the rest."""
+    """What a prediction needs: (params, frozen, rest)."""
     return self.params, self.frozen, self.rest
 
 
 def split_model(
   model: nnx.Module, train_magnifier: bool
 ) -> tuple[nnx.GraphDef, nnx.State, nnx.State, nnx.State]:
-  """Structure, trained parameters, frozen parameters, everything else."""
+  """Splits a model into structure, trained parameters, frozen ones, everything else."""
   trained = nnx.Param
   if not train_magnifier:
     trained = nnx.All(nnx.Param, nnx.Not(nnx.PathContains("magnifier")))
@@ -78,7 +78,7 @@ def split_model(
 def new_state(
   weights: Weights, optimizer: optax.GradientTransformation, mesh: Mesh
 ) -> TrainState:
-  """The state before the first step, a copy of its own on every device of `mesh`."""
+  """Makes the state before the first step, with a copy on every device of `mesh`."""
   params, frozen, rest = jax.tree.map(jnp.copy, weights)
   state = TrainState(
     params,
@@ -95,13 +95,13 @@ def new_state(
 
 
 class Batches(NamedTuple):
-  """What K updates of F folds side by side are fed.
+  """The input of K updates of F folds side by side.
 
   Attributes:
     clips: what the network sees of all clips, (N, ...) in every array, whole on every
-      device; {} where `steps` holds them.
-    steps: (F, K, B, ...) in every array: `weights`, and either `numbers` of clips or
-      the clips themselves.
+      device; {} if `steps` holds the clips.
+    steps: (F, K, B, ...) in every array: `weights`, and either the `numbers` of clips
+      or the clips themselves.
   """
 
   clips: Batch
@@ -126,13 +126,20 @@ def make_train_steps(
 
   Every leaf of the state has a leading axis (F,); the state is donated. A fold's batch
   of one step holds `flow` (B, H, W, 3) in [0, 1], `labels` (B, 12), `weights` (B,) and
-  what else the model sees: `latents` (B, H/4, W/4, 64), say, or the uint8 frames. A
-  fold whose weights are all 0 sits the step out. Returns the states and, (F, K), their
-  `loss_sum` after each update, on all devices.
+  whatever else the model sees, for example `latents` (B, H/4, W/4, 64) or the uint8
+  frames. A fold whose weights are all 0 makes no update in that step.
 
-  `loss` is what falls: another task than finding AUs brings another one. `mirror`
-  mirrors faces at random; with `cosine_epochs` the learning rate falls to 0 over so
-  many epochs.
+  Args:
+    graph: structure of the network.
+    optimizer: whose updates are applied.
+    mesh: of the devices.
+    loss: what is minimised; a task other than finding AUs brings its own.
+    mirror: whether faces are mirrored at random.
+    cosine_epochs: over so many epochs the learning rate falls to 0; None keeps it.
+
+  Returns:
+    A function from (states, batches) to the new states and, (F, K), their `loss_sum`
+    after each update, on all devices.
   """
 
   def update(state: TrainState, batch: Batch) -> TrainState:
@@ -189,7 +196,7 @@ def make_train_steps(
     state, loss_sums = jax.tree.map(lambda x: x[None], (state, loss_sums))
     return state, loss_sums.reshape(1, -1)
 
-  # Manual over folds, which never talk to each other; XLA splits the batches.
+  # shard_map splits the folds, which exchange nothing; XLA splits the batches.
   fold = PartitionSpec("fold")
   steps = jax.shard_map(
     own_fold,
@@ -209,7 +216,7 @@ def make_train_steps(
 
 
 def _gathered(clips: Batch, own: Batch) -> Batch:
-  """One step's batch (B, ...), its clips looked up by their numbers."""
+  """Returns one step's batch (B, ...); clips given by numbers are looked up."""
   if "numbers" not in own:
     return own
   batch = {name: array[own["numbers"]] for name, array in clips.items()}
@@ -220,10 +227,11 @@ class Stack(NamedTuple):
   """Compiled access to the states of F folds side by side, (F, ...) in every leaf.
 
   Attributes:
-    fill: (state) -> states: one fold's state in all places.
-    put: (states, place, state) -> states: a fold's state in a place; donates `states`.
-    pick: (states, place) -> state, on all devices.
-    progress: (states) -> (loss_sum (F,), failed_step (F,)), on all devices.
+    fill: (state) -> states; copies one state to all places.
+    put: (states, place, state) -> states; replaces the state in a place and donates
+      `states`.
+    pick: (states, place) -> state, whole on all devices.
+    progress: (states) -> (loss_sum (F,), failed_step (F,)), whole on all devices.
   """
 
   fill: Callable[[TrainState], TrainState]
@@ -233,7 +241,7 @@ class Stack(NamedTuple):
 
 
 def make_stack(mesh: Mesh) -> Stack:
-  """Compiles the access to as many states as `mesh` has folds side by side."""
+  """Compiles the access to the states of a mesh, one for each of its folds."""
   count, split, whole = mesh.shape["fold"], over_folds(mesh), replicated(mesh)
 
   def fill(state):
@@ -287,7 +295,7 @@ def make_eval_step(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
 
 
 def make_magnify(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
-  """Compiles (weights, frames) -> what a frozen magnifier contributes."""
+  """Compiles (weights, frames) -> what the network sees of the frames."""
 
   def step(weights, frames):
     return magnified_latents(nnx.merge(graph, *weights), frames)
@@ -297,7 +305,7 @@ def make_magnify(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
 
 
 def heads_bce(model: Classifier, batch: Batch) -> jax.Array:
-  """The loss of CD6ME: binary cross-entropy of every head, summed."""
+  """Computes the sum of all heads' binary cross-entropy; of one head, CD6ME's loss."""
   return sum(
     masked_bce(head, batch["labels"], batch["weights"]) for head in logits(model, batch)
   )
@@ -306,13 +314,13 @@ def heads_bce(model: Classifier, batch: Batch) -> jax.Array:
 def logits(
   model: Classifier, batch: Batch, rotations: Any = None
 ) -> tuple[jax.Array, ...]:
-  """The logits (B, 12) of all heads on a batch as `make_train_steps` describes it."""
+  """Computes the logits (B, 12) of all heads; `make_train_steps` describes a batch."""
   flow = batch["flow"].astype(jnp.float32)
   return model.heads(flow, magnified_latents(model, batch), rotations=rotations)
 
 
 def magnified_latents(model: Classifier, batch: Batch) -> jax.Array | None:
-  """What the magnified branch sees: kept for each clip, or made of the frames here."""
+  """Returns what the magnified branch sees, from the batch's latents or its frames."""
   if model.magnified is None:
     return None
   if "latents" in batch:
@@ -321,12 +329,12 @@ def magnified_latents(model: Classifier, batch: Batch) -> jax.Array | None:
 
 
 def scale_frame(frame: jax.Array) -> jax.Array:
-  """uint8 RGB -> float32 in [-1, 1], the range of the published network."""
+  """Scales uint8 RGB to float32 in [-1, 1], the range of the published network."""
   return frame.astype(jnp.float32) / 127.5 - 1
 
 
 def masked_bce(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
-  """Binary cross-entropy, mean over AUs and, by `weights` (B,), over clips."""
+  """Computes binary cross-entropy: the mean over AUs and, by `weights`, over clips."""
   logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
   each = optax.sigmoid_binary_cross_entropy(logits, labels.astype(logits.dtype)).mean(
     -1

@@ -1,4 +1,4 @@
-"""Where the magnifier's training starts from."""
+"""Makes the magnifier that pretraining starts from."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,13 +8,13 @@ from infusenet_jax.models.magnifier import Magnifier
 
 
 def eulerian_magnifier(seed: int) -> Magnifier:
-  """A magnifier that roughly does linear Eulerian magnification (Wu et al. 2012).
+  """Makes a magnifier that roughly does linear Eulerian magnification (Wu et al. 2012).
 
   The encoder passes on the four pixels of each 2 x 2 block, their colours split into
   positive and negative parts (24 of 32 channels); the manipulator returns half of
   (amp - 1) (b - a); the decoder interpolates and sharpens; residual blocks are the
-  identity. All else is drawn small. So training starts with what a network drawn at
-  random takes its first thousand steps to find.
+  identity. All other weights are small random numbers. A network drawn at random would
+  need its first thousand steps to get there.
   """
   magnifier = Magnifier(rngs=nnx.Rngs(seed))
   split = np.zeros((3, 3, 16, 32))
@@ -53,7 +53,7 @@ def eulerian_magnifier(seed: int) -> Magnifier:
 
 
 def _centre(matrix: np.ndarray, size: int) -> np.ndarray:
-  """The size x size kernel that applies `matrix` (in, out) to each pixel."""
+  """Makes the size x size kernel that applies `matrix` (in, out) to each pixel."""
   kernel = np.zeros((size, size, *matrix.shape))
   kernel[size // 2, size // 2] = matrix
   return kernel

@@ -38,7 +38,7 @@ _PICTURES = (".png", ".jpg", ".jpeg")
 
 
 class Scene(NamedTuple):
-  """Two frames and the truth of their magnification, (H, W, 3) each in [0, 1]."""
+  """Two frames and the true magnified second frame, (H, W, 3) each, in [0, 1]."""
 
   amp: int
   first: np.ndarray
@@ -49,9 +49,12 @@ class Scene(NamedTuple):
 def study(
   scenes: Sequence[Scene], magnifiers: dict[str, Magnifier]
 ) -> tuple[str, np.ndarray]:
-  """Returns the table (Markdown), and a strip that shows the middle scene at amp 10.
+  """Measures magnifiers by name on scenes.
 
-  Artefact gain is measured on the scenes' first frames.
+  `artefact_gain` is measured on the first frames of the scenes.
+
+  Returns:
+    The table, in Markdown, and a picture that shows the middle scene at amp 10.
   """
   methods = {"second frame as it is": lambda first, second, amp: second}
   methods |= {name: _magnify(magnifier) for name, magnifier in magnifiers.items()}
@@ -78,7 +81,7 @@ def study(
 
 
 def make_scenes(images: Sequence[np.ndarray], light: float) -> Iterator[Scene]:
-  """Sets each image (2 SIZE, 2 SIZE, 3), in [0, 1], in motion at every amp."""
+  """Makes from each image (2 SIZE, 2 SIZE, 3), in [0, 1], a scene for every amp."""
   for index, image in enumerate(images):
     for amp, peak in SCENE_PEAKS.items():
       yield make_scene(image, amp, peak, light, seed=index)
@@ -87,7 +90,7 @@ def make_scenes(images: Sequence[np.ndarray], light: float) -> Iterator[Scene]:
 def make_scene(
   image: np.ndarray, amp: int, peak: float, light: float, seed: int
 ) -> Scene:
-  """An image in smooth motion, seen in frames of SIZE x SIZE.
+  """Sets an image in smooth motion and makes frames of SIZE x SIZE of it.
 
   The motion peaks at `peak` pixels; the light of the second frame and of the truth
   has changed with strength `light`; both frames have noise of 1 / 255.
@@ -102,9 +105,11 @@ def make_scene(
 
 
 def artefact_gain(magnifier: Magnifier, picture: np.ndarray, amp: int = 10) -> float:
-  """||d|| for 4 % more brightness and no motion, over ||d|| for 0.5 px of motion.
+  """Computes how strongly a magnifier responds to light, relative to motion.
 
-  d is the magnified difference, all that InfuseNet reads; no noise is added.
+  That is ||d|| for 4 % more brightness and no motion, divided by ||d|| for 0.5 px of
+  motion, where d is the magnified difference, all that InfuseNet reads. No noise is
+  added.
   """
   at_rest = np.float32(0.9 * picture)
   moved = displace(at_rest, np.full((*picture.shape[:2], 2), 0.5 / 2**0.5, np.float32))
@@ -142,12 +147,12 @@ def _frame(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
 
 
 def psnr(found: np.ndarray, truth: np.ndarray) -> float:
-  """Peak signal-to-noise ratio in dB, of frames in [0, 1]."""
+  """Computes the peak signal-to-noise ratio in dB, of frames in [0, 1]."""
   return -10 * np.log10(np.mean((found - truth) ** 2))
 
 
 def ssim(found: np.ndarray, truth: np.ndarray) -> float:
-  """Structural similarity (Wang et al. 2004): Gaussian of 1.5 px, mean over RGB."""
+  """Computes structural similarity (Wang et al. 2004): Gaussian of 1.5 px, RGB mean."""
   blur = lambda x: cv2.GaussianBlur(x, (11, 11), 1.5)  # noqa: E731
   x, y = np.float64(found), np.float64(truth)
   mx, my = blur(x), blur(y)
@@ -159,12 +164,13 @@ def ssim(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 def read_images(folder: Path, count: int = 12) -> list[np.ndarray]:
-  """Up to `count` of the pictures below a folder, cut square and resized for `study`.
+  """Reads up to `count` pictures below a folder, cut square and resized for `study`.
 
-  They are spaced evenly in the order of their paths: databases, subjects, clips.
+  They are chosen evenly from all pictures in the order of their paths, so that
+  different databases, subjects and clips are among them.
 
   Raises:
-    UserError: there are none, or one cannot be read.
+    UserError: there are no pictures, or one cannot be read.
   """
   paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PICTURES)
   if not paths:
@@ -174,10 +180,12 @@ def read_images(folder: Path, count: int = 12) -> list[np.ndarray]:
 
 
 def read_scenes(folder: Path) -> Iterator[Scene]:
-  """The scenes in a folder, NAME-AMP-{first,second,truth}.png; frames get noise.
+  """Reads the scenes in a folder, NAME-AMP-{first,second,truth}.png, and adds noise.
+
+  The noise is added to the first and second frames, not to the truth.
 
   Raises:
-    UserError: there are none, or one cannot be read.
+    UserError: there are no scenes, or a picture cannot be read.
   """
   firsts = sorted(folder.glob("*-first.png"))
   if not firsts:
@@ -210,7 +218,7 @@ def _read_image(path: Path) -> np.ndarray:
 
 
 def main() -> None:
-  """The command; its --help explains it."""
+  """Runs the command; its --help explains it."""
   parser = argparse.ArgumentParser(
     prog="python -m infusenet_jax.training.magnifier.measure",
     description=__doc__.split("\n")[0],

@@ -1,4 +1,4 @@
-"""Pretrains the magnifier on scenes made on the fly; see motion.py and the config.
+"""Pretrains the magnifier on scenes made on the fly; see scenes.py and the config.
 
 The loss of a batch is the mean over its pairs of
 
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class PretrainState:
-  """Parameters, their running average (what is kept in the end), optimiser, step."""
+  """The state of pretraining; in the end `average`, of the parameters, is kept."""
 
   params: nnx.State
   average: nnx.State
@@ -85,15 +85,18 @@ def pretrain(config: ConfigDict, workdir: str | Path) -> None:
 
 
 def batches(config: ConfigDict, done: int) -> Iterator[tuple[int, Pairs]]:
-  """(step, its batch) for the steps after `done`."""
-  cv2.setNumThreads(1)  # Its threads gain nothing on images this small.
+  """Yields (step, its batch) for the steps after `done`."""
+  cv2.setNumThreads(1)  # OpenCV's threads gain nothing on images this small.
   for number in range(done + 1, config.steps + 1):
     rng = np.random.default_rng([config.seed, number])
     yield number, draw_pairs(rng, config.batch_size, config.size, config.still)
 
 
 def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
-  """Muon on kernels as (height x width x in, out) matrices; a cosine decay to 0."""
+  """Makes Muon, which takes kernels as (height x width x in, out) matrices.
+
+  The learning rate rises for 50 steps at most and then falls to 0 by a cosine.
+  """
   steps = config.steps
   schedule = optax.warmup_cosine_decay_schedule(
     0.0, config.learning_rate, min(50, steps // 2), steps
@@ -107,7 +110,7 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
 
 
 def make_step(graph: nnx.GraphDef, optimizer, still_weight: float):
-  """(state, pairs) -> (state, (image loss, still / moving)), compiled."""
+  """Compiles (state, pairs) -> (state, (image loss, still / moving)); see `losses`."""
 
   def loss(params, pairs: Pairs):
     image, still = losses(nnx.merge(graph, params), pairs)
@@ -117,7 +120,7 @@ def make_step(graph: nnx.GraphDef, optimizer, still_weight: float):
     grads, parts = jax.grad(loss, has_aux=True)(state.params, pairs)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    # Averages over the last tenth of the steps so far, 1,000 at most.
+    # The running average is over about the last tenth of the steps, at most 1,000.
     keep = 1 - 1 / jnp.clip(state.step / 10, 1, 1000)
     average = jax.tree.map(
       lambda old, new: keep * old + (1 - keep) * new, state.average, params
@@ -128,7 +131,7 @@ def make_step(graph: nnx.GraphDef, optimizer, still_weight: float):
 
 
 def losses(magnifier: Magnifier, pairs: Pairs) -> tuple[jax.Array, jax.Array]:
-  """The two terms of the loss, as the module's docstring defines them."""
+  """Computes the two terms of the loss, as the module's docstring defines them."""
   a, b = jnp.split(magnifier.encoder(jnp.concatenate([pairs.first, pairs.second])), 2)
   d = magnifier.manipulator(a, b, pairs.amp[:, None, None, None])
   each = lambda x: jnp.mean(jnp.abs(x), axis=(1, 2, 3))  # noqa: E731

@@ -20,7 +20,7 @@ _MARGIN = 12  # Pixels drawn around the frame, for motion to bring into view.
 
 
 class Pairs(NamedTuple):
-  """A batch of two frames and their truth.
+  """A batch of pairs of frames, each with the true magnified frame.
 
   Attributes:
     first, second, target: (B, H, W, 3) float32 in [-1, 1].
@@ -67,10 +67,13 @@ def photograph(rng: np.random.Generator, frame, noise: float):
 
 
 def draw_scene(rng: np.random.Generator, size: int, peak: float, times) -> list:
-  """One scene whose motion at time 1 peaks at `peak` pixels, at each of `times`.
+  """Draws a scene at each of several times.
 
-  Returns frames (size, size, 3) in [0, 1]. Time 0 is at rest; at time t everything is
-  displaced t times as far.
+  At time 0 the scene is at rest, at time 1 its motion peaks at `peak` pixels, and at
+  time t everything is displaced t times as far.
+
+  Returns:
+    A frame (size, size, 3) in [0, 1] for each of `times`.
   """
   extent = _SCALE * (size + 2 * _MARGIN)
   layers = [(_texture(rng, extent), None, draw_motion(rng, extent, peak))]
@@ -95,11 +98,11 @@ def _render(layers, t: float, size: int):
 
 
 def displace(image, motion):
-  """The image moved by `motion` (h, w, 2), in its pixels, by backward look-up.
+  """Moves an image by `motion` (h, w, 2), in its pixels, by backward look-up.
 
-  Cubic convolution (Keys 1981, a = -1/2), which is exact for slopes. OpenCV's own
-  is not (a = -3/4, positions rounded to 1/32 pixel), and its Lanczos kernel is off by
-  up to 14 % for motions of a hundredth of a pixel.
+  It interpolates by cubic convolution (Keys 1981, a = -1/2), which is exact for slopes.
+  OpenCV's cubic is not (a = -3/4, positions rounded to 1/32 pixel), and its Lanczos
+  kernel is off by up to 14 % for motions of a hundredth of a pixel.
   """
   h, w = image.shape[:2]
   y, x = np.mgrid[:h, :w].astype(np.float32)
@@ -121,7 +124,7 @@ def displace(image, motion):
 
 
 def _keys(t):
-  """Weights of the pixels at -1, 0, 1 and 2 for a position t in [0, 1)."""
+  """Computes the weights of the pixels at -1, 0, 1 and 2 for a position t in [0, 1)."""
   return (
     ((2 - t) * t - 1) * t / 2,
     ((3 * t - 5) * t * t + 2) / 2,
@@ -131,13 +134,13 @@ def _keys(t):
 
 
 def _smooth(rng: np.random.Generator, cells: int, extent: int, channels: int):
-  """Noise of about `cells` bumps across, standard deviation about 1."""
+  """Draws noise of about `cells` bumps across, with a standard deviation of about 1."""
   coarse = rng.normal(size=(cells + 3, cells + 3, channels)).astype(np.float32)
   return cv2.resize(coarse, (extent, extent), interpolation=cv2.INTER_CUBIC)
 
 
 def _texture(rng: np.random.Generator, extent: int):
-  """Coloured noise of several octaves under dead leaves, contrast drawn too."""
+  """Draws coloured noise of several octaves under dead leaves, of a random contrast."""
   image = np.zeros((extent, extent, 3), np.float32)
   persistence = rng.uniform(0.4, 1.0)
   colourful = rng.uniform(0, 0.6)
@@ -156,7 +159,10 @@ def _texture(rng: np.random.Generator, extent: int):
 
 
 def _drop_leaf(rng: np.random.Generator, image) -> None:
-  """Covers an ellipse of the image, partly, with one colour; small ones abound."""
+  """Covers an ellipse of the image with one colour, more or less opaque.
+
+  Small ellipses are drawn more often than large ones.
+  """
   extent = len(image)
   radius = min(2 / rng.uniform(0.02, 1), extent / 6) * _SCALE
   x, y = (int(v) for v in rng.uniform(0, extent, 2))
@@ -172,14 +178,17 @@ def _drop_leaf(rng: np.random.Generator, image) -> None:
 
 
 def _blob(rng: np.random.Generator, extent: int):
-  """The opacity of a foreground layer, its edge about a pixel wide."""
+  """Draws the opacity of a foreground layer, with an edge about a pixel wide."""
   noise = _smooth(rng, int(rng.integers(2, 6)), extent, 1)
   noise = cv2.GaussianBlur(noise, (0, 0), 3)
   return np.clip(0.5 + (noise - rng.uniform(-0.5, 0.8)) * 20, 0, 1).astype(np.float32)
 
 
 def draw_motion(rng: np.random.Generator, extent: int, peak: float):
-  """Displacement (extent, extent, 2) in drawn pixels; `peak` is in the frame's."""
+  """Draws a displacement (extent, extent, 2) in pixels of the drawing.
+
+  Its largest length is at most `peak`, given in pixels of the frame.
+  """
   angle = rng.uniform(0, 2 * np.pi)
   shift = np.float32([np.cos(angle), np.sin(angle)])
   if rng.uniform() < 0.4:
@@ -192,7 +201,7 @@ def draw_motion(rng: np.random.Generator, extent: int, peak: float):
 
 
 def draw_light(rng: np.random.Generator, size: int, strength: float):
-  """A change of light as a function of frames (size, size, 3) in [0, 1].
+  """Draws a change of light: a function of frames (size, size, 3) in [0, 1].
 
   At strength 1: gain up to 12 % over all and 5 % per channel, a shading that varies
   smoothly by about 6 %, an offset of up to 0.04 and a gamma of up to 1.1.
