@@ -188,7 +188,7 @@ def restore(workdir: Path, seed: int, fold: str, like: TrainState) -> TrainState
       state = checkpoints.restore(like)
   if state is None:
     raise UserError(
-      f"{folder / CHECKPOINTS}: no checkpoint of this fold and seed; train the run "
-      "again"
+      f"{folder / CHECKPOINTS}: no checkpoint of this fold and seed; name one that the "
+      "run has trained, or train it again"
     )
   return state

@@ -167,7 +167,7 @@ def test_a_trained_fold_leaves_as_the_authors_checkpoint(
   assert np.abs(found["bn1.running_mean"] - before["bn1.running_mean"]).max() > 1e-3
 
   for wrong, message in (
-    ([*line[:3], "--fold", "samm", "o.npz"], "no checkpoints of that fold"),
+    ([*line[:3], "--fold", "samm", "o.npz"], "no checkpoint of this fold and seed"),
     ([*line, "out.onnx"], r"out\.onnx: expected a file name"),
   ):
     monkeypatch.setattr("sys.argv", wrong)
