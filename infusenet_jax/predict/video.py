@@ -27,6 +27,7 @@ VIDEOS = (
   *(".mts", ".m2ts", ".ts", ".3gp", ".mxf", ".ogv", ".vob", ".h264", ".hevc", ".y4m"),
 )
 MOST_FPS = 10_000
+_UNKNOWN = object()  # Stands for a display matrix that was not looked at yet.
 LACKING = 0.1  # Share of its header's frames from which a video counts as cut short.
 
 
@@ -96,6 +97,7 @@ class VideoFile:
     """
     self.path, self.name, self._fps = path, path.name, fps
     self.notes: list[str] = []
+    self._matrix = _UNKNOWN
     if not path.is_file():
       raise UserError(f"{path}: no such file; expected a video or a folder of frames")
     if not path.stat().st_size:
@@ -120,7 +122,7 @@ class VideoFile:
     for frame, bad in self._decode():
       damaged += bad
       if frame is not None:
-        yield Frame(read, clock.seconds(read, frame.time), _upright(frame))
+        yield Frame(read, clock.seconds(read, frame.time), self._upright(frame))
         read += 1
     if not read:
       raise UserError(f"{self.path}: no frame can be decoded; copy or record it again")
@@ -145,7 +147,7 @@ class VideoFile:
         continue
       seconds = clock.seconds(number, frame.time)
       if number in wanted:
-        yield Frame(number, seconds, _upright(frame))
+        yield Frame(number, seconds, self._upright(frame))
       if number == last:
         return
       number += 1
@@ -171,6 +173,13 @@ class VideoFile:
           continue
         for frame in frames:
           yield frame, 0
+
+  def _upright(self, frame: av.VideoFrame) -> np.ndarray:
+    # Once a file: asked for its side data a frame refers to itself, and would stay in
+    # memory until Python looks for such circles, which is after gigabytes.
+    if self._matrix is _UNKNOWN:
+      self._matrix = _display_matrix(frame)
+    return _upright(frame, self._matrix)
 
   def _open(self) -> av.container.InputContainer:
     try:
@@ -231,15 +240,24 @@ class _Clock:
     return self._last
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
+  """How a player maps the picture's axes: x' = a x + c y, y' = b x + d y."""
+  data = frame.side_data.get("DISPLAYMATRIX")
+  if data is None:
+    return None
+  a, b, _, c, d, *_ = np.frombuffer(bytes(data), np.int32).tolist()
+  return a, b, c, d
+
+
+def _upright(
+  frame: av.VideoFrame, matrix: tuple[int, int, int, int] | None
+) -> np.ndarray:
   """The picture as a player shows it, (H, W, 3) uint8 RGB."""
   image = frame.to_ndarray(format="rgb24")
-  matrix = frame.side_data.get("DISPLAYMATRIX")
   if matrix is None:
     return image
-  # Rows of 16.16 fixed point: x' = a x + c y, y' = b x + d y.
-  a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32)
-  if abs(int(a)) < abs(int(c)):
+  a, b, c, d = matrix
+  if abs(a) < abs(c):
     image, a, d = image.swapaxes(0, 1), c, b
   image = image[:, ::-1] if a < 0 else image
   image = image[::-1] if d < 0 else image

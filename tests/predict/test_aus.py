@@ -5,7 +5,7 @@ import pytest
 
 from infusenet_jax.clips.faces import FaceDetector
 from infusenet_jax.clips.labels import AUS
-from infusenet_jax.predict.aus import PICTURE, describe
+from infusenet_jax.predict.aus import PICTURE, _nearest, describe
 from infusenet_jax.predict.findings import Spot
 from infusenet_jax.predict.track import follow
 from infusenet_jax.predict.video import open_footage
@@ -29,6 +29,32 @@ def test_an_interval_has_its_motion_and_its_probabilities(pretended):
   assert 1 < found.motion_px < 3.2
   percent = 100 * found.motion_px / eyes.eye_distance
   assert found.motion_percent == pytest.approx(percent, rel=0.02)
+
+
+def test_the_window_apex_is_the_frame_that_differs_most(pretended, monkeypatch):
+  images, seen = smiles(13), []
+  images[7] = np.roll(images[7], 4, axis=0)  # 20 ms after the apex.
+  images[9] = np.roll(images[9], 8, axis=0)  # 60 ms after it, too late.
+  ask = pretended.probabilities
+
+  def probabilities(*given):
+    seen.append(given)
+    return ask(*given)
+
+  monkeypatch.setattr(pretended, "probabilities", probabilities, raising=False)
+  look(pretended, images, [Spot(0, 6, 12, "expression", 3.0)])
+  look(pretended, images, [Spot(0, 7, 12, "expression", 3.0)])
+  (_, apex, _, window), (_, later, _, latest) = seen
+  np.testing.assert_array_equal(window, later)
+  assert (window != apex).any() and (latest != later).any()
+
+
+def test_the_face_that_was_followed_is_taken_and_no_other():
+  (there,) = FaceDetector().find(face()[..., ::-1])
+  assert _nearest([there], there.eyes + 5) is there
+  assert _nearest([there], there.eyes + 2 * there.eye_distance) is None
+  assert _nearest([there], np.full((2, 2), np.nan)) is None
+  assert _nearest([], there.eyes) is None
 
 
 def test_a_still_face_moves_by_nothing(pretended):

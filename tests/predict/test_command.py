@@ -150,6 +150,8 @@ def test_a_mistake_in_the_program_costs_one_video(run, film, tmp_path, monkeypat
 
 
 def test_no_pictures(run, film, tmp_path):
+  assert run(film, "--out", tmp_path) == 0
+  assert report(tmp_path)["settings"]["pictures"] is True
   assert run(film, "--no-pictures", "--out", tmp_path) == 0
   assert "data:image" not in (tmp_path / "report.html").read_text()
   assert report(tmp_path)["settings"]["pictures"] is False

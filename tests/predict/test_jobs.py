@@ -59,7 +59,8 @@ def test_videos_of_one_name_do_not_share_a_folder(tmp_path):
   jobs, _ = find_jobs(paths, None)
   again, _ = find_jobs(paths[::-1], None)
   names = {job.path: job.out.name for job in jobs}
-  assert len(set(names.values())) == 3 and names[paths[2]] == "b.mp4"
+  assert len({name.lower() for name in names.values()}) == 3
+  assert names[paths[2]] == "b.mp4"
   assert names == {job.path: job.out.name for job in again}
 
 
