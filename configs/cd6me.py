@@ -1,6 +1,6 @@
 """CD6ME with InfuseNet at the scale of the paper: 224 px, full ResNet-18s, six folds.
 
-    python -m infusenet_jax.main --config=configs/cd6me.py --config.data_dir=RECORDS
+    python -m infusenet_jax.main --config=cd6me --config.data_dir=RECORDS
 
 RECORDS are the licensed databases as `python -m data_prep build` prepares them. With
 no config.data_dir, simulated databases of the full published size (2,031 clips) are

@@ -97,7 +97,7 @@ def require_frames(data_dir: str | Path) -> None:
     if read_metadata(folder).get("frames") is False:
       raise UserError(
         f"{folder}: holds flow and no frames, which config.model looks at; build it "
-        "with its frames, or take a network on flow such as configs/published.py:sssnet"
+        "with its frames, or take a network on flow such as --config=published:sssnet"
       )
 
 

@@ -77,7 +77,7 @@ def _check_counterpart(path: Path, config: ConfigDict) -> None:
     if model[field] != expected:
       raise UserError(
         f"{path}: config.model.{field} is {model[field]!r}, which the authors' network "
-        f"cannot compute; expected {expected!r}, as in configs/published.py:infusenet"
+        f"cannot compute; expected {expected!r}, as in the config published:infusenet"
       )
 
 

@@ -64,7 +64,7 @@ def check_config(config: ConfigDict) -> None:
     import sklearn  # noqa: F401
   except ImportError:
     raise UserError(
-      "configs/published.py:svm needs scikit-learn, found none; pip install "
+      "--config=published:svm needs scikit-learn, found none; pip install "
       "'infusenet_jax[baselines]'"
     ) from None
   if config.model.C <= 0:
