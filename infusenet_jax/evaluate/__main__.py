@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
   """Prints the tables of the predictions and, with --out, writes all of them."""
   parser = argparse.ArgumentParser(
     prog="python -m infusenet_jax.evaluate",
-    description="Recomputes every CD6ME table from saved predictions alone.",
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   parser.add_argument(
     "--predictions",
@@ -44,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
   parser.add_argument(
     "--data", choices=DATA, help="what the clips of files without a column data are"
   )
-  parser.add_argument("--title", default="Predictions", help="heads every table")
+  parser.add_argument(
+    "--title", default="Predictions", help="heads every table (default: Predictions)"
+  )
   options = parser.parse_args(arguments)
   predictions = read_predictions(options.predictions, options.data)
   tables = cd6me_tables(predictions)
