@@ -1,6 +1,8 @@
 """Scores saved predictions, of this project's models or of any other team's.
 
-python -m infusenet_jax.evaluate --predictions runs/quickstart/predictions.csv
+  python -m infusenet_jax.evaluate --predictions runs/quickstart/predictions.csv
+
+Needs no JAX.
 """
 
 import argparse
