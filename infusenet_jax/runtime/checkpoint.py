@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class Checkpoints:
   """The checkpoints of one fold and seed, the newest `keep` of them.
 
-  Saving is asynchronous and atomic: a killed process leaves the one before intact.
+  Saving is asynchronous and atomic: a killed process leaves the one before, if any.
   Each holds a checksum of the state, which Orbax's files do not: a single bit that has
   changed on disk would be restored without a word.
 
@@ -161,7 +161,12 @@ def _one_line(folder: str | Path) -> Iterator[None]:
     number = int(told[1]) if told else getattr(error, "errno", None)
     if number is None:
       raise
+    before = "no other is there yet: make room, then run the same command again"
+    if any(path.name.isdecimal() for path in Path(folder).glob("*")):
+      before = (
+        "the one before it is intact: make room, then run the same command again to go "
+        "on from it"
+      )
     raise UserError(
-      f"{folder}: a checkpoint cannot be written ({os.strerror(number)}); the one "
-      "before it is intact: make room, then run the same command again to go on from it"
+      f"{folder}: a checkpoint cannot be written ({os.strerror(number)}); {before}"
     ) from error

@@ -11,6 +11,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from infusenet_jax.runtime.configs import (
+  check_values,
   config_fields,
   config_file,
   load_config,
@@ -105,7 +106,8 @@ def read_config(tasks: Sequence[str]) -> ConfigDict:
   """The config that the flags name, with their overrides; `tasks` may be its `task`.
 
   Raises:
-    UserError: there is none, or its task is none of those.
+    UserError: there is none, its task is none of those, or a field holds what it
+      cannot.
   """
   config = _CONFIG.value
   if config is None:
@@ -115,6 +117,7 @@ def read_config(tasks: Sequence[str]) -> ConfigDict:
     )
   if config.task not in tasks:
     raise UserError(f"config.task is {config.task!r}; expected {' or '.join(tasks)}")
+  check_values(config)
   return config
 
 

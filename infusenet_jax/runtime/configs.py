@@ -6,6 +6,7 @@ They lie in configs/ of a clone, and in infusenet_jax/configs/ of an installed w
 import difflib
 import functools
 import importlib.util
+import math
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -107,6 +108,20 @@ def load_config(value: str) -> ConfigDict:
   return config
 
 
+def check_values(config: ConfigDict) -> None:
+  """Refuses fields that hold another kind of value than in the config that ships.
+
+  Numbers are finite, whole where they count something, and no booleans.
+
+  Raises:
+    UserError: naming the field, what it holds and what it may hold.
+  """
+  pattern = _pattern(config)
+  for field, value in config_fields(config).items():
+    if field in pattern and (expected := _other_kind(value, pattern[field])):
+      raise UserError(f"config.{field} is {value!r}; expected {expected}")
+
+
 def config_fields(config: ConfigDict, prefix: str = "") -> dict[str, object]:
   """All fields of a config by their dotted names, such as "train.epochs"."""
   fields = {}
@@ -147,27 +162,46 @@ def _one_line(path: Path, error: Exception) -> str:
   return f"{place}: {type(error).__name__}: {said}; mend that line"
 
 
+def _pattern(config: ConfigDict) -> dict[str, object]:
+  """The fields that every config of its task has, with the values that ship."""
+  named = _PATTERNS.get(config.get("task", "cd6me"))
+  if named is None:
+    return {}
+  name, colon, argument = named.partition(":")
+  shown = config_fields(shipped(name).get_config(*[argument] * bool(colon)))
+  free = tuple(f"{field}." for field in _FREE)
+  return {name: value for name, value in shown.items() if not name.startswith(free)}
+
+
 def _wrong_fields(config: ConfigDict) -> str:
   """What a config lacks that every config of its task has, or has misspelt; or ""."""
-  pattern = _PATTERNS.get(config.get("task", "cd6me"))
-  if pattern is None:
-    return ""
-  name, colon, argument = pattern.partition(":")
-  free = tuple(f"{field}." for field in _FREE)
-  known = [
-    field
-    for field in config_fields(shipped(name).get_config(*[argument] * bool(colon)))
-    if not field.startswith(free)
-  ]
-  fields = config_fields(config)
-  for field in fields.keys() - set(known):
-    if nearest := difflib.get_close_matches(field, known, 1, 0.9):
+  pattern, fields = _pattern(config), config_fields(config)
+  for field in fields.keys() - pattern.keys():
+    if nearest := difflib.get_close_matches(field, pattern, 1, 0.9):
       return f"config.{field} is no field of a config; is config.{nearest[0]} meant?"
-  if missing := [field for field in known if field not in fields]:
+  if missing := [field for field in pattern if field not in fields]:
     more = f" and {len(missing) - 3} more" * (len(missing) > 3)
+    name = _PATTERNS[config.get("task", "cd6me")].partition(":")[0]
     return (
       "get_config returns a config without "
       f"{', '.join(f'config.{field}' for field in missing[:3])}{more}; begin with "
       f'config = shipped("{name}").get_config() of infusenet_jax.runtime.configs'
     )
+  return ""
+
+
+def _other_kind(value: object, like: object) -> str:
+  """What is expected in the place of a value of another kind than `like`; or ""."""
+  if isinstance(like, bool):
+    return "" if isinstance(value, bool) else "True or False"
+  if isinstance(like, str):
+    return "" if isinstance(value, str) else "a text"
+  if isinstance(like, tuple):
+    return "" if isinstance(value, (tuple, list)) else "several values, such as (1, 2)"
+  number = isinstance(value, (int, float)) and not isinstance(value, bool)
+  if isinstance(like, int):
+    whole = number and isinstance(value, int) and abs(value) < 2**63
+    return "" if whole else "a whole number below 2^63"
+  if isinstance(like, float):
+    return "" if number and math.isfinite(value) else "a finite number"
   return ""

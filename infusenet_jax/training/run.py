@@ -87,6 +87,7 @@ def train_and_evaluate(
     if results_exist(folder):
       _log.info("%s holds this run, finished; here are its tables again", folder)
       return read_results(config, folder) if is_main() else None
+    warn_of_large_batch(config)
     _log.info("compiling the network, which usually takes 10 to 60 s")
     network = build_network(config, mesh)
     say_time_needed(config, network, folder)
@@ -129,6 +130,23 @@ def train(config: ConfigDict, network: Network, clips: Clips, workdir: Path) -> 
       save_maps(experiment, job, state)
       if is_main():  # Last, since it marks the fold as finished.
         write_predictions(job.folder / PREDICTIONS, predictions)
+
+
+def warn_of_large_batch(config: ConfigDict) -> None:
+  """Warns where a batch holds more clips than there are to train on."""
+  counts, size = clips_expected(config), config.train.batch_size
+  most = sum(counts.values())
+  if config.protocol == "cd6me" and len(counts) > 1:
+    most -= min(counts[name] for name in fold_names(config) or counts if name in counts)
+  if size > most:
+    _log.warning(
+      "config.train.batch_size is %d, but there are at most %d clips to train on: an "
+      "epoch is a single step, its batch filled up with clips that count nothing; a "
+      "batch of %d or less does the same in less time",
+      size,
+      most,
+      most,
+    )
 
 
 def say_time_needed(config: ConfigDict, network: Network, workdir: Path) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints: damage of every kind is noticed, and another's are refused."""
 
+import errno
 import shutil
 from typing import NamedTuple
 
@@ -97,3 +98,20 @@ def test_every_bit_counts_in_the_checksum(place, bit):
   bits[place] ^= np.uint32(1) << np.uint32(bit)
   other = state(1)._replace(weights=bits.view(np.float32).reshape(200, 200))
   assert checksum(other) != checksum(state(1))
+
+
+def test_nobody_is_told_of_a_checkpoint_before_the_first(tmp_path, monkeypatch):
+  def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  checkpoints = Checkpoints(tmp_path)
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoints._manager, "save", full)
+    with pytest.raises(UserError, match=r"no other is there yet: make room"):
+      checkpoints.save(state(1))
+  checkpoints.save(state(1))
+  checkpoints._manager.wait_until_finished()
+  monkeypatch.setattr(checkpoints._manager, "save", full)
+  with pytest.raises(UserError, match=r"the one before it is intact: make room"):
+    checkpoints.save(state(2))
+  checkpoints.close()

@@ -142,6 +142,17 @@ def test_the_estimate_knows_of_folds_side_by_side(
   assert f"321000 steps still to train take about {days}" in caplog.text
 
 
+@pytest.mark.parametrize("size, most", [(301, 300), (300, None)])
+def test_a_batch_larger_than_the_training_clips_is_warned_of(
+  tiny_config, monkeypatch, caplog, size, most
+):
+  counts = {"casme2": 20, "samm": 50, "mmew": 250}
+  monkeypatch.setattr(run, "clips_expected", lambda _: counts)
+  tiny_config.train.batch_size = size  # Folds casme2 and samm.
+  run.warn_of_large_batch(tiny_config)
+  assert (f"at most {most} clips to train on" in caplog.text) == bool(most)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
   tiny_config, clips, train, tmp_path
 ):
