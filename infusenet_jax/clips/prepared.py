@@ -11,6 +11,11 @@ METADATA = "metadata.json"
 INFO = "dataset_info.json"
 
 
+def simulated_records_folder(folder: str | Path, size: int) -> Path:
+  """Where the records of `size` px of the databases simulated in `folder` lie."""
+  return Path(folder) / f"records-{size}"
+
+
 def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
   """The databases that have finished records in `data_dir`.
 

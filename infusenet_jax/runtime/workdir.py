@@ -14,12 +14,12 @@ from ml_collections import ConfigDict
 from infusenet_jax.runtime.devices import is_main, wait_for_all
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock, read_json, write_atomically
+from infusenet_jax.runtime.run_files import CONFIG, RECORDS
+from infusenet_jax.runtime.run_files import PREDICTIONS as PREDICTIONS
+from infusenet_jax.runtime.run_files import fold_files as fold_files
+from infusenet_jax.runtime.run_files import fold_folder as fold_folder
+from infusenet_jax.runtime.run_files import results_exist as results_exist
 
-CONFIG = "config.json"
-RECORDS = "records.json"
-FOLDS = "folds"
-PREDICTIONS = "predictions.csv"  # Of a fold, and of the whole run.
-LAST_WRITTEN = "results.md"
 _PACKAGES = (
   "infusenet-jax",
   "jax",
@@ -137,18 +137,3 @@ def versions() -> dict[str, str]:
       found[name] = importlib.metadata.version(name)
   devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
   return found | {"python": platform.python_version(), "devices": devices}
-
-
-def fold_folder(workdir: Path, seed: int, fold: str) -> Path:
-  """Where one fold of one seed keeps its checkpoints, losses and predictions."""
-  return workdir / FOLDS / f"seed{seed}-{fold.replace('/', '-')}"
-
-
-def fold_files(workdir: Path, name: str, seed: int | None = None) -> list[Path]:
-  """The files of that name in the folders of all folds, or of one seed's, sorted."""
-  return sorted((workdir / FOLDS).glob(f"seed{'*' if seed is None else seed}-*/{name}"))
-
-
-def results_exist(workdir: Path) -> bool:
-  """Whether the run in `workdir` is finished."""
-  return (workdir / LAST_WRITTEN).exists()

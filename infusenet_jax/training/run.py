@@ -36,7 +36,7 @@ from infusenet_jax.training.engine.folds import train_folds
 from infusenet_jax.training.engine.network import Network, build_network
 from infusenet_jax.training.results import (
   Results,
-  read_results,
+  read_finished,
   save_maps,
   write_results,
 )
@@ -86,7 +86,7 @@ def train_and_evaluate(
   with claim(workdir, config) as folder:
     if results_exist(folder):
       _log.info("%s holds this run, finished; here are its tables again", folder)
-      return read_results(config, folder) if is_main() else None
+      return read_finished(config, folder) if is_main() else None
     warn_of_large_batch(config)
     _log.info("compiling the network, which usually takes 10 to 60 s")
     network = build_network(config, mesh)

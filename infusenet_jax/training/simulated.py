@@ -12,7 +12,11 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import CLIPS
-from infusenet_jax.clips.prepared import count_clips, prepared_databases
+from infusenet_jax.clips.prepared import (
+  count_clips,
+  prepared_databases,
+  simulated_records_folder,
+)
 from infusenet_jax.runtime.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -22,7 +26,7 @@ def records_folder(config: ConfigDict) -> Path:
   """The folder of prepared records: `config.data_dir`, or where simulated ones go."""
   if config.data_dir:
     return Path(config.data_dir)
-  return _records(Path(config.simulated.dir), config.record_size)
+  return simulated_records_folder(config.simulated.dir, config.record_size)
 
 
 def make_records(config: ConfigDict) -> None:
@@ -62,7 +66,7 @@ def simulated_records(folder: Path, size: int, *flags: str) -> Path:
   Raises:
     UserError: `folder` holds others, or they could not be made.
   """
-  databases, records = folder / "databases", _records(folder, size)
+  databases, records = folder / "databases", simulated_records_folder(folder, size)
   _data_prep(folder, "simulate", f"--out={databases}", "--frames=key", *flags)
   _data_prep(
     folder, "build", f"--root={databases}", f"--out={records}", f"--size={size}"
@@ -73,10 +77,6 @@ def simulated_records(folder: Path, size: int, *flags: str) -> Path:
       "data_prep build` has ended; its message above says why"
     )
   return records
-
-
-def _records(folder: Path, size: int) -> Path:
-  return folder / f"records-{size}"
 
 
 def _data_prep(folder: Path, command: str, *arguments: str) -> None:

@@ -25,7 +25,7 @@ from infusenet_jax.runtime.workdir import (
 )
 from infusenet_jax.training.engine.config import fold_names
 from infusenet_jax.training.engine.experiment import make_job
-from infusenet_jax.training.results import Results, read_results, write_results
+from infusenet_jax.training.results import Results, read_finished, write_results
 from infusenet_jax.training.run import load_records
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def run(config: ConfigDict, workdir: str | Path) -> str | None:
       return None
     if results_exist(folder):
       _log.info("%s holds this run, finished; here are its tables again", folder)
-      return read_results(config, folder).text()
+      return read_finished(config, folder).text()
     return train(config, folder).text()
 
 

@@ -20,11 +20,11 @@ from infusenet_jax.runtime.devices import is_main, replicated
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.preemption import Signals
+from infusenet_jax.runtime.run_files import LOSSES
 from infusenet_jax.training.engine.experiment import Experiment, Job
 from infusenet_jax.training.engine.schedule import Schedule
 from infusenet_jax.training.engine.steps import TrainState
 
-LOSSES = "losses.csv"
 REDRAW_SECONDS = 1.0  # The loss beside the bar is fetched no more often.
 
 
