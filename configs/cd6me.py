@@ -65,6 +65,7 @@ def get_config() -> ConfigDict:
       "mirror": False,  # whether half of the faces, at random, are seen mirrored
       "magnifier": False,  # whether the magnifier is trained along
       "checkpoint_epochs": 5,
+      "keep_state": False,  # whether finished folds keep the optimiser's state, too
     }
   )
   # How many folds (and seeds) are trained side by side, and over how many devices the

@@ -28,6 +28,7 @@ from infusenet_jax.training.engine.experiment import (
   CHECKPOINTS,
   Experiment,
   Job,
+  how_to_train_again,
   make_experiment,
   make_job,
 )
@@ -156,7 +157,8 @@ def _restore(job: Job, like: TrainState) -> TrainState:
       state = checkpoints.restore(like)
   if state is None:
     raise UserError(
-      f"{job.folder / CHECKPOINTS}: no checkpoint of this fold; train the run again"
+      f"{job.folder / CHECKPOINTS}: no checkpoint of this fold; "
+      f"{how_to_train_again(job.folder)}"
     )
   return state
 

@@ -24,7 +24,7 @@ from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.files import read_json
 from infusenet_jax.runtime.workdir import CONFIG, fold_folder
 from infusenet_jax.training.engine import steps
-from infusenet_jax.training.engine.experiment import CHECKPOINTS
+from infusenet_jax.training.engine.experiment import CHECKPOINTS, how_to_train_again
 from infusenet_jax.training.engine.network import build_network
 
 # What the authors' network is, in fields of config.model.
@@ -56,11 +56,17 @@ def trained_state(workdir: Path, seed: int, fold: str) -> dict[str, np.ndarray]:
   drawn = network.draw(jax.random.key(0))
   like = steps.new_state(drawn, network.optimizer, network.mesh)
   with contextlib.closing(
-    Checkpoints(folder, whose={"fold": fold, "seed": seed})
+    Checkpoints(
+      folder,
+      whose={"fold": fold, "seed": seed},
+      advice=how_to_train_again(folder.parent),
+    )
   ) as checkpoints:
     state = checkpoints.restore(like)
   if state is None:
-    raise UserError(f"{folder}: holds no checkpoint; train the run again")
+    raise UserError(
+      f"{folder}: holds no checkpoint; {how_to_train_again(folder.parent)}"
+    )
   return weights.to_torch(nnx.merge(network.graph, *state.weights))
 
 

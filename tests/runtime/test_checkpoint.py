@@ -84,6 +84,36 @@ def test_the_newest_comes_back_bit_for_bit(saved):
   np.testing.assert_array_equal(found.weights, state(2).weights)
 
 
+def test_fields_that_were_left_out_are_those_of_the_state_given(tmp_path):
+  checkpoints = Checkpoints(tmp_path)
+  checkpoints.save(state(1))
+  checkpoints.save(state(2), without=("weights",))
+  checkpoints.close()
+  sizes = [
+    sum(path.stat().st_size for path in (tmp_path / step).rglob("*") if path.is_file())
+    for step in ("1", "2")
+  ]
+  assert sizes[1] < sizes[0] - 100_000
+  checkpoints = Checkpoints(tmp_path)
+  found = checkpoints.restore(state(0))
+  checkpoints.close()
+  assert isinstance(found, State) and int(found.step) == 2
+  np.testing.assert_array_equal(found.weights, state(0).weights)
+  assert checksum(found._replace(weights=state(2).weights)) == checksum(state(2))
+
+
+def test_a_damaged_only_checkpoint_says_what_to_do(saved, tmp_path):
+  folder = tmp_path / "checkpoints"
+  shutil.copytree(saved, folder)
+  shutil.rmtree(folder / "1")
+  flip(largest(folder / "2"), 0.5, 0)
+  whose = {"fold": "samm", "seed": 45}
+  checkpoints = Checkpoints(folder, whose=whose, advice="train it again")
+  with pytest.raises(UserError, match=r"none of the 1 checkpoints .*; train it again$"):
+    checkpoints.restore(state(0))
+  checkpoints.close()
+
+
 def test_those_of_another_fold_are_refused(saved):
   checkpoints = Checkpoints(saved, whose={"fold": "casme", "seed": 45})
   with pytest.raises(UserError, match=r"holds checkpoints of .*samm.*expected.*casme"):

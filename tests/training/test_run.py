@@ -17,6 +17,7 @@ from infusenet_jax.runtime.workdir import claim, keep_config
 from infusenet_jax.training import run
 from infusenet_jax.training.engine.experiment import Experiment
 from infusenet_jax.training.engine.network import Network
+from tests.training.kill import last_checkpoint
 
 
 def outcome(workdir) -> dict[str, bytes]:
@@ -109,6 +110,47 @@ def test_a_damaged_newest_checkpoint_is_set_aside(tiny_config, train, tmp_path, 
   assert (fold / "predictions.csv").read_bytes() == before
   assert (fold / "checkpoints" / f"damaged-{newest.name}").is_dir()
   assert "is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_finished_fold_keeps_the_optimisers_state_only_where_asked(
+  tiny_config, train, tmp_path, keep
+):
+  tiny_config.model.name = "ststnet"
+  tiny_config.train.keep_state = keep
+  tiny_config.folds = "samm"
+  train(tiny_config, tmp_path)
+  fold = tmp_path / "folds" / "seed45-samm"
+  kept = last_checkpoint(fold)
+  assert any("params" in name for name in kept)
+  assert any("opt_state" in name for name in kept) == keep
+  before = (fold / "predictions.csv").read_bytes()
+  for path in (fold / "predictions.csv", tmp_path / "results.md"):
+    path.unlink()
+  train(tiny_config, tmp_path)
+  assert (fold / "predictions.csv").read_bytes() == before
+
+
+def test_a_fold_whose_only_checkpoint_is_damaged_says_how_to_train_it_alone(
+  tiny_config, train, tmp_path
+):
+  tiny_config.model.name = "ststnet"
+  train(tiny_config, tmp_path)
+  fold, other = (tmp_path / "folds" / f"seed45-{name}" for name in ("samm", "casme2"))
+  before = (fold / "predictions.csv").read_bytes()
+  for path in (fold / "predictions.csv", tmp_path / "results.md"):
+    path.unlink()
+  for file in (fold / "checkpoints").rglob("*"):
+    if file.is_file():
+      file.write_bytes(b"")
+  said = rf"to train this fold alone again, delete {fold} and .*results\.md, then run"
+  with pytest.raises(UserError, match=said):
+    train(tiny_config, tmp_path)
+  shutil.rmtree(fold)
+  untouched = (other / "predictions.csv").stat().st_mtime_ns
+  train(tiny_config, tmp_path)
+  assert (fold / "predictions.csv").read_bytes() == before
+  assert (other / "predictions.csv").stat().st_mtime_ns == untouched
 
 
 def test_sigterm_while_the_last_fold_is_tested_stops_the_run(

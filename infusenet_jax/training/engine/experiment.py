@@ -1,5 +1,6 @@
 """What the folds and seeds of a run share, and what a trained fold predicts."""
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,13 @@ from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import Fold
 from infusenet_jax.runtime.checkpoint import Checkpoints
 from infusenet_jax.runtime.devices import even_batch
-from infusenet_jax.runtime.workdir import fold_folder
-from infusenet_jax.training.engine.inputs import Inputs, input_arrays, make_inputs
+from infusenet_jax.runtime.run_files import LAST_WRITTEN, fold_folder
+from infusenet_jax.training.engine.inputs import (
+  Inputs,
+  Resident,
+  input_arrays,
+  make_inputs,
+)
 from infusenet_jax.training.engine.network import (
   Network,
   batch_shapes,
@@ -25,6 +31,8 @@ from infusenet_jax.training.engine.network import (
 )
 from infusenet_jax.training.engine.schedule import sequential_batches
 from infusenet_jax.training.engine.steps import TrainState, new_state
+
+_log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 
@@ -43,7 +51,17 @@ class Job:
   def open_checkpoints(self) -> Checkpoints:
     """Those in its folder, which refuse another fold's or seed's."""
     whose = {"fold": self.fold.name, "seed": self.seed}
-    return Checkpoints(self.folder / CHECKPOINTS, whose=whose)
+    advice = how_to_train_again(self.folder)
+    return Checkpoints(self.folder / CHECKPOINTS, whose=whose, advice=advice)
+
+
+def how_to_train_again(folder: Path) -> str:
+  """Says how the fold of this folder is trained once more, and it alone."""
+  last = folder.parents[1] / LAST_WRITTEN
+  return (
+    f"to train this fold alone again, delete {folder} and {last}, then run the command "
+    "that began the run"
+  )
 
 
 def make_job(workdir: Path, seed: int, fold: Fold) -> Job:
@@ -140,4 +158,11 @@ def make_experiment(config: ConfigDict, network: Network, clips: Clips) -> Exper
   inputs = make_inputs(
     arrays, config.train.batch_size, network.mesh, network.steps_per_dispatch
   )
+  size = sum(array.nbytes for array in arrays.values()) / 1e9
+  if isinstance(inputs, Resident):
+    _log.info("all clips (%.2f GB) fit the device's memory and stay there", size)
+  else:
+    _log.info(
+      "clips (%.1f GB) do not fit the device's memory; each batch is sent there", size
+    )
   return Experiment(config, network, clips, inputs)

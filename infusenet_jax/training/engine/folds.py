@@ -25,6 +25,8 @@ from infusenet_jax.training.engine.experiment import Experiment, Job
 from infusenet_jax.training.engine.schedule import Schedule
 from infusenet_jax.training.engine.steps import TrainState
 
+# What a finished fold keeps only where config.train.keep_state says so.
+FOR_TRAINING = ("opt_state",)
 REDRAW_SECONDS = 1.0  # The loss beside the bar is fetched no more often.
 
 
@@ -171,7 +173,11 @@ class SideBySide:
       raise self.trainings[place].not_finite(failed, self.experiment.clips)
 
   def save(self, place: int) -> None:
-    self.trainings[place].checkpoints.save(self.pick(place))
+    """Writes a fold's state; of a finished one without what only training needs."""
+    training = self.trainings[place]
+    kept = self.experiment.config.train.get("keep_state", False)
+    left_out = FOR_TRAINING if training.is_done and not kept else ()
+    training.checkpoints.save(self.pick(place), left_out)
 
   def pick(self, place: int) -> TrainState:
     """The state of one fold, on all devices."""
