@@ -29,6 +29,7 @@ from infusenet_jax.runtime.devices import (
 )
 from infusenet_jax.runtime.errors import REQUEUE, UserError, exit_with_one_line
 from infusenet_jax.runtime.preemption import obey_sigterm
+from infusenet_jax.runtime.workdir import log_printed
 from infusenet_jax.training import study, svm
 from infusenet_jax.training.magnifier.pretrain import pretrain
 from infusenet_jax.training.run import train_and_evaluate
@@ -76,10 +77,12 @@ def main(arguments: Sequence[str]) -> None:
   keep_freed_memory()
   keep_compiled()
   _join_processes()
+  workdir = _WORKDIR.value or Path("runs") / config.name
   with obey_sigterm():
-    text = TASKS[config.task](config, _WORKDIR.value or Path("runs") / config.name)
+    text = TASKS[config.task](config, workdir)
   if text:
     print(text, end="")
+    log_printed(workdir, text)
 
 
 def _join_processes() -> None:

@@ -8,6 +8,7 @@ FOLDS = "folds"
 PREDICTIONS = "predictions.csv"  # Of a fold, and of the whole run.
 LOSSES = "losses.csv"  # Of a fold.
 MAPS = "maps.npz"  # Of a fold: where the network looked.
+LOG = "log.txt"  # What was printed, run after run of the command.
 LAST_WRITTEN = "results.md"
 
 

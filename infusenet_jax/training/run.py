@@ -44,6 +44,7 @@ from infusenet_jax.training.simulated import (
   clips_expected,
   make_records,
   records_folder,
+  say_if_simulated,
 )
 
 _log = logging.getLogger(__name__)
@@ -87,6 +88,8 @@ def train_and_evaluate(
     if results_exist(folder):
       _log.info("%s holds this run, finished; here are its tables again", folder)
       return read_finished(config, folder) if is_main() else None
+    if load is None:
+      say_if_simulated(config)
     warn_of_large_batch(config)
     _log.info("compiling the network, which usually takes 10 to 60 s")
     network = build_network(config, mesh)

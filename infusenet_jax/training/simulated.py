@@ -29,6 +29,20 @@ def records_folder(config: ConfigDict) -> Path:
   return simulated_records_folder(config.simulated.dir, config.record_size)
 
 
+def say_if_simulated(config: ConfigDict) -> None:
+  """Warns that a run without `config.data_dir` is one on simulated databases."""
+  if config.data_dir:
+    return
+  simulated = config.simulated
+  _log.warning(
+    "config.data_dir is empty: training on SIMULATED DATA (scale %g, labels %s), which "
+    "says nothing about real micro-expressions; to use licensed databases, run "
+    "`python -m data_prep build` and set --config.data_dir",
+    simulated.scale,
+    simulated.labels,
+  )
+
+
 def make_records(config: ConfigDict) -> None:
   """Makes simulated records, unless `config.data_dir` names others.
 
@@ -40,13 +54,6 @@ def make_records(config: ConfigDict) -> None:
   if config.data_dir:
     return
   simulated = config.simulated
-  _log.warning(
-    "config.data_dir is empty: training on SIMULATED DATA (scale %g, labels %s), which "
-    "says nothing about real micro-expressions; to use licensed databases, run "
-    "`python -m data_prep build` and set --config.data_dir",
-    simulated.scale,
-    simulated.labels,
-  )
   simulated_records(
     Path(simulated.dir),
     config.record_size,

@@ -25,6 +25,7 @@ from infusenet_jax.runtime.workdir import (
 from infusenet_jax.training.engine.config import check_config
 from infusenet_jax.training.results import Results, read_results
 from infusenet_jax.training.run import Records, load_records, train_and_evaluate
+from infusenet_jax.training.simulated import say_if_simulated
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +96,9 @@ def _load_once() -> Callable[[ConfigDict], Records]:
 
   @functools.lru_cache(maxsize=1)
   def load(text: str) -> Records:
-    return load_records(ConfigDict(json.loads(text)))
+    config = ConfigDict(json.loads(text))
+    say_if_simulated(config)
+    return load_records(config)
 
   fields = ("data_dir", "record_size", "image_size", "simulated")
   return lambda config: load(
@@ -150,14 +153,20 @@ def variant_config(config: ConfigDict, name: str) -> ConfigDict:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """A run logs its stages, which a study of dozens would bury."""
-  log = logging.getLogger("infusenet_jax")
-  before = log.level
-  log.setLevel(logging.WARNING)
+  """A run logs its stages, which a study of dozens would bury.
+
+  They go to the run's own log file alone.
+  """
+  before = {
+    handler: handler.level for handler in logging.getLogger("infusenet_jax").handlers
+  }
+  for handler in before:
+    handler.setLevel(logging.WARNING)
   try:
     yield
   finally:
-    log.setLevel(before)
+    for handler, level in before.items():
+      handler.setLevel(level)
 
 
 def _rows(config: ConfigDict, results: dict[str, Results]) -> dict[str, Row]:

@@ -27,6 +27,7 @@ from infusenet_jax.training.engine.config import fold_names
 from infusenet_jax.training.engine.experiment import make_job
 from infusenet_jax.training.results import Results, read_finished, write_results
 from infusenet_jax.training.run import load_records
+from infusenet_jax.training.simulated import say_if_simulated
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ def check_config(config: ConfigDict) -> None:
 
 def train(config: ConfigDict, folder: Path) -> Results:
   """The folds that are not finished, then the tables of all."""
+  say_if_simulated(config)
   records = load_records(config)
   keep_config(folder, config, records.identity)
   clips, (seed,) = records.clips, config.seeds

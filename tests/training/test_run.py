@@ -1,7 +1,9 @@
 """Whole runs on noise: tables, resuming, and what is refused."""
 
 import json
+import logging
 import os
+import re
 import shutil
 import signal
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ from configs import cd6me
 from infusenet_jax.evaluate.predictions import read_predictions
 from infusenet_jax.runtime.errors import Preempted, UserError
 from infusenet_jax.runtime.text import duration
-from infusenet_jax.runtime.workdir import claim, keep_config
+from infusenet_jax.runtime.workdir import claim, keep_config, log_printed
 from infusenet_jax.training import run
 from infusenet_jax.training.engine.experiment import Experiment
 from infusenet_jax.training.engine.network import Network
@@ -233,6 +235,45 @@ def test_junk_in_a_workdir_is_one_line(tiny_config, tmp_path, name, junk):
   ):
     keep_config(workdir, tiny_config, {"samm": "a"})
   assert "\n" not in str(refused.value)
+
+
+def test_the_workdir_keeps_what_was_said(tiny_config, tmp_path):
+  log = logging.getLogger("infusenet_jax.training")
+  for number in (1, 2):
+    with (
+      pytest.raises(UserError, match="mend it"),
+      claim(tmp_path, tiny_config),
+    ):
+      log.warning("said %d", number)
+      raise UserError("mend it")
+  log.warning("said elsewhere")
+  log_printed(tmp_path, "a table\n")
+  lines = (tmp_path / "log.txt").read_text().splitlines()
+  said = [re.sub(r"^\d{4}-\S+ \S+ ", "", line) for line in lines]
+  assert said == [
+    *("said 1", "UserError: mend it", "said 2", "UserError: mend it"),
+    "a table",
+  ]
+
+
+def test_a_log_file_that_cannot_be_written_ends_nothing(tiny_config, tmp_path, capfd):
+  (tmp_path / "log.txt").symlink_to("/dev/full")
+  with claim(tmp_path, tiny_config):
+    logging.getLogger("infusenet_jax.training").warning("said")
+  assert "Traceback" not in capfd.readouterr().err
+
+
+def test_simulated_data_are_named_before_anything_is_compiled(
+  tiny_config, tmp_path, monkeypatch, caplog
+):
+  def stop(*_):
+    raise UserError("compiling")
+
+  monkeypatch.setattr(run, "build_network", stop)
+  with pytest.raises(UserError, match="compiling"):
+    run.train_and_evaluate(tiny_config, tmp_path / "run")
+  assert "training on SIMULATED DATA" in caplog.text
+  assert "SIMULATED DATA" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_a_workdir_in_use_is_refused(tiny_config, tmp_path):
