@@ -8,13 +8,15 @@ import sys
 import numpy as np
 import pytest
 
+from infusenet_jax.clips import records
 from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.evaluate.__main__ import main
 from infusenet_jax.evaluate.predictions import Predictions, write_predictions
-from infusenet_jax.evaluate.run import WRITTEN, open_run
+from infusenet_jax.evaluate.run import WRITTEN, open_run, stored_samples
 from infusenet_jax.runtime.configs import shipped
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.run_files import fold_folder
+from tests.conftest import make_clips
 
 SEEDS = (45, 46)
 
@@ -79,6 +81,23 @@ def test_what_was_deleted_of_a_finished_run_comes_back(rewritten):
   (rewritten / "report.html").unlink()
   results.write_missing()
   assert (rewritten / "report.html").exists()
+
+
+def test_pictures_come_from_the_runs_own_records_alone(tmp_path, monkeypatch, caplog):
+  run = make_run(tmp_path / "run")
+  monkeypatch.setattr(records, "load_clips", lambda *_: make_clips())
+  for key in DATABASES:
+    folder = tmp_path / "run" / "nowhere" / "records-112" / key / "1.0.0"
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text("{}")
+    metadata = {"simulated": True, "fingerprint": "0123abc"}
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+  samples = stored_samples(open_run(run))
+  assert [sample.database for sample in samples] == list(DATABASES)
+  metadata["fingerprint"] = "other"
+  (folder / "metadata.json").write_text(json.dumps(metadata))
+  assert stored_samples(open_run(run)) == []
+  assert "holds other records than the run's; the report goes without" in caplog.text
 
 
 def test_what_a_run_ran_with_is_kept(rewritten, tmp_path):
