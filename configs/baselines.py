@@ -1,7 +1,7 @@
 """The networks that InfuseNet is compared with: same data, folds, seeds and budget.
 
-    python -m infusenet_jax.main --config=configs/baselines.py:sssnet
-    python -m infusenet_jax.main --config=configs/baselines.py:sssnet,quickstart
+    python -m infusenet_jax.main --config=baselines:sssnet
+    python -m infusenet_jax.main --config=baselines:sssnet,quickstart
 
 The name is one of
   sssnet, ststnet, off_apexnet: small published networks, on flow;
@@ -13,12 +13,12 @@ The name is one of
 After it stands the config that it is compared in, cd6me (default) or quickstart.
 
 Here all have the same epochs, rate and input size, whatever each was published with:
-configs/published.py trains them as their published rows were trained.
+The config published trains them as their published rows were trained.
 """
 
 from ml_collections import ConfigDict
 
-from configs import cd6me, quickstart
+from infusenet_jax.runtime.configs import shipped
 from infusenet_jax.runtime.errors import UserError
 
 # What each changes in config.model.
@@ -29,7 +29,7 @@ NETWORKS = (
 MODELS = {name: {"name": name} for name in NETWORKS} | {
   "resnet18_reconstructed": {"name": "magnified_branch", "magnified": "reconstructed"}
 }
-SCALES = {"cd6me": cd6me, "quickstart": quickstart}
+SCALES = ("cd6me", "quickstart")
 
 
 def get_config(name: str = "sssnet") -> ConfigDict:
@@ -37,10 +37,10 @@ def get_config(name: str = "sssnet") -> ConfigDict:
   scale = scale or "cd6me"
   if network not in MODELS or scale not in SCALES:
     raise UserError(
-      f"configs/baselines.py:{name}: expected one of {', '.join(MODELS)}, then "
-      f"nothing or one of {', '.join(SCALES)}, such as baselines.py:sssnet,quickstart"
+      f"--config=baselines:{name}: expected one of {', '.join(MODELS)}, then "
+      f"nothing or one of {', '.join(SCALES)}, such as baselines:sssnet,quickstart"
     )
-  config = SCALES[scale].get_config()
+  config = shipped(scale).get_config()
   config.name = f"{scale}-{network}"
   config.model.update(MODELS[network] | {"resnet_weights": ""})
   return config

@@ -1,6 +1,6 @@
 """Pretrains the magnifier on motion made on the fly.
 
-    python -m infusenet_jax.main --config=configs/magnifier.py
+    python -m infusenet_jax.main --config=magnifier
 
 Half an hour on one core, and WORKDIR/magnifier.npz, which ships with this package as
 infusenet_jax/models/magnifier.npz. The log's last lines then read about: image 0.42

@@ -1,6 +1,6 @@
 """The published rows of CD6ME, each trained as it was for the table that printed it.
 
-    python -m infusenet_jax.main --config=configs/published.py:sssnet \\
+    python -m infusenet_jax.main --config=published:sssnet \\
       --config.data_dir=RECORDS
 
 Averages in %, five runs on the real databases (arXiv 2211.11425):
@@ -36,7 +36,7 @@ recipe of a published row. Their magnifier is another file, for
 
 from ml_collections import ConfigDict
 
-from configs import cd6me
+from infusenet_jax.runtime.configs import shipped
 from infusenet_jax.runtime.errors import UserError
 
 IMAGENET = "resnet18.safetensors"
@@ -65,8 +65,8 @@ AVERAGES = {
 
 def get_config(row: str = "sssnet") -> ConfigDict:
   if row not in ROWS:
-    raise UserError(f"configs/published.py:{row}: expected one of {', '.join(ROWS)}")
-  config = cd6me.get_config()
+    raise UserError(f"--config=published:{row}: expected one of {', '.join(ROWS)}")
+  config = shipped("cd6me").get_config()
   config.name = f"published-{row}"
   config.image_size, model, train = ROWS[row]
   config.dtype = "float32"

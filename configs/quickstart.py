@@ -1,8 +1,8 @@
 """The whole pipeline on six small simulated databases, in minutes on two cores.
 
-    python -m infusenet_jax.main --config=configs/quickstart.py
+    python -m infusenet_jax.main --config=quickstart
 
-Reduced against configs/cd6me.py: simulated databases with evenly spread AUs,
+Reduced against the config cd6me: simulated databases with evenly spread AUs,
 64 px instead of 224, trunks of a quarter of the width (16, 32, 64, 128 channels),
 one seed instead of five, fewer epochs at a higher learning rate that falls to 0, half
 of the faces mirrored. A few minutes on two cores, installation included;
@@ -11,11 +11,11 @@ database-average binary F1 86 where always saying "positive" gets 21 (simulated 
 
 from ml_collections import ConfigDict
 
-from configs import cd6me
+from infusenet_jax.runtime.configs import shipped
 
 
 def get_config() -> ConfigDict:
-  config = cd6me.get_config()
+  config = shipped("cd6me").get_config()
   config.name = "quickstart"
   config.record_size = 112
   config.image_size = 64

@@ -19,14 +19,14 @@ and 24 epochs instead of 20. The log says how long they take.
 
 from ml_collections import ConfigDict
 
-from configs import quickstart
+from infusenet_jax.runtime.configs import shipped
 from infusenet_jax.runtime.errors import UserError
 
 
 def get_config(part: str = "all") -> ConfigDict:
   if part not in ("all", "twin"):
     raise UserError(f"configs/shipped.py:{part}: expected nothing or twin")
-  config = quickstart.get_config()
+  config = shipped("quickstart").get_config()
   config.name = "shipped" if part == "all" else "shipped-twin"
   config.protocol = "all" if part == "all" else "cd6me"
   config.simulated.update({"dir": "data/simulated-shipped", "scale": 0.5})

@@ -1,8 +1,8 @@
 """Many models on the same clips, folds and seeds, and one table of them all.
 
-    python -m infusenet_jax.main --config=configs/study.py:models
-    python -m infusenet_jax.main --config=configs/study.py:ablations
-    python -m infusenet_jax.main --config=configs/study.py:rates
+    python -m infusenet_jax.main --config=study:models
+    python -m infusenet_jax.main --config=study:ablations
+    python -m infusenet_jax.main --config=study:rates
 
 models: the baselines, InfuseNet as published and ours. ablations: one change of ours at
 a time. rates: every model at several rates, one seed, two folds, on another draw of the
@@ -11,7 +11,7 @@ simulated databases, so that the choice of a rate never sees the clips of the ot
 Each variant is a run of its own in WORKDIR/<variant>, which is kept and resumed as any
 other; models and ablations share a workdir and the runs that both need.
 `--config.only=sssnet,ststnet` runs some, in one process or in several side by side.
-Every field of configs/cd6me.py can be overridden, for all variants at once.
+Every field of the config cd6me can be overridden, for all variants at once.
 
 The scale is reduced for two cores: simulated databases of a quarter of the published
 clips with evenly spread AUs, 64 px instead of 224, a quarter of the width, 16 epochs of
@@ -22,15 +22,16 @@ docs/results.md: what came out.
 
 from ml_collections import ConfigDict
 
-from configs import baselines, quickstart
+from infusenet_jax.runtime.configs import shipped
 from infusenet_jax.runtime.errors import UserError
 
+BASELINES = shipped("baselines").MODELS
 OURS = "infusenet-unitary"
 PUBLISHED = {"infusion": "published", "gate": "batch"}
 
 # Of each model, what it changes in config.model.
 MODELS = {
-  name: baselines.MODELS[name]
+  name: BASELINES[name]
   for name in (
     "sssnet",
     "ststnet",
@@ -61,8 +62,8 @@ CHANGES = {
 
 def get_config(study: str = "models") -> ConfigDict:
   if study not in STUDIES:
-    raise UserError(f"configs/study.py:{study}: expected one of {', '.join(STUDIES)}")
-  config = quickstart.get_config()
+    raise UserError(f"--config=study:{study}: expected one of {', '.join(STUDIES)}")
+  config = shipped("quickstart").get_config()
   config.task = "study"
   config.name = "study"
   config.simulated.update({"dir": "data/simulated-study", "scale": 0.25})
@@ -86,7 +87,7 @@ def _ablations(config: ConfigDict) -> None:
   shared = ("infusenet-published", "infusenet-published-clip", "magnified_branch", OURS)
   config.study.variants = (
     {name: {"model": MODELS[name]} for name in shared}
-    | {"flow_branch": {"model": baselines.MODELS["flow_branch"]}}
+    | {"flow_branch": {"model": BASELINES["flow_branch"]}}
     | CHANGES
   )
   config.study.tables = (

@@ -36,6 +36,9 @@ TensorFlow) to OUT/<database>/1.0.0, beside them alignment.csv: where each clip'
 were found, and which clips deserve a look. A finished database is not built again; an
 interrupted one is started over.
 
+Example:
+  python -m data_prep build --root DATABASES --out data
+
 Exit status: 0 all clips built, 1 some clips left out or other counts than published
 (they are listed), 2 a database could not be built.
 """
@@ -208,8 +211,9 @@ COMMANDS = {
     _add_source,
     _check,
     "Say what was found, what is missing and which annotation fixes apply.",
-    "Exit status: 0 all can be built, 1 some clips cannot or the counts are not those"
-    " published, 2 a database cannot.",
+    "Example:\n  python -m data_prep check --root DATABASES\n\n"
+    "Exit status: 0 all can be built, 1 some clips cannot or the counts are not those\n"
+    "published, 2 a database cannot.",
   ),
   "build": (
     _add_build,
@@ -221,13 +225,13 @@ COMMANDS = {
     _add_inspect,
     _inspect,
     "Draw a contact sheet of what build wrote: frames, flow in colour, AUs.",
-    None,
+    "Example:\n  python -m data_prep inspect --data data --clips 6",
   ),
   "simulate": (
     _add_simulate,
     _simulate,
     "Write simulated databases in the licensees' folder layouts.",
-    None,
+    "Example:\n  python -m data_prep simulate --out simulated --scale 0.1",
   ),
 }
 

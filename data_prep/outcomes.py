@@ -59,6 +59,10 @@ def print_outcomes(outcomes: list[Outcome], absent: list[str]) -> int:
   rows += [[DATABASES[key], *"-----", "not there"] for key in absent]
   header = ["database", "clips", "subjects", "centre crops", "fixes", "problems", ""]
   print(text_table([header, *rows], underlined=True))
+  print(
+    "centre crops: clips in which no face was found, so that the middle of the frame "
+    "was\ntaken; fixes: known annotation errors that were corrected"
+  )
   if any(outcome.failure for outcome in outcomes):
     return 2
   return int(any(outcome.problems or outcome.counts for outcome in outcomes))

@@ -1,9 +1,10 @@
-"""Trains and evaluates a config: flags, log, and the call.
+"""Trains and tests what a config describes, and writes tables and a report.
 
-python -m infusenet_jax.main --config=configs/quickstart.py
-python -m infusenet_jax.main --config=configs/cd6me.py --config.train.epochs=2
+  python -m infusenet_jax.main --config=quickstart
+  python -m infusenet_jax.main --config=cd6me --config.train.epochs=2
 
-On several machines every process runs the same command with --distributed.
+The same command goes on with a run that was stopped. On several machines every process
+runs it with --distributed.
 """
 
 import faulthandler
@@ -15,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
-from infusenet_jax.runtime.command import parse_flags, read_config, start_log
+from infusenet_jax.runtime.command import read_config, run_command, start_log
 from infusenet_jax.runtime.devices import (
   is_main,
   join_processes,
@@ -28,6 +29,7 @@ from infusenet_jax.runtime.devices import (
 )
 from infusenet_jax.runtime.errors import REQUEUE, UserError, exit_with_one_line
 from infusenet_jax.runtime.preemption import obey_sigterm
+from infusenet_jax.runtime.workdir import log_printed
 from infusenet_jax.training import study, svm
 from infusenet_jax.training.magnifier.pretrain import pretrain
 from infusenet_jax.training.run import train_and_evaluate
@@ -44,6 +46,10 @@ _DISTRIBUTED = flags.DEFINE_bool(
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.")
 _PROCESSES = flags.DEFINE_integer("processes", None, "How many there are.")
 _PROCESS = flags.DEFINE_integer("process", None, "Which one this is, from 0.")
+
+
+_FLAGS = (_WORKDIR, _DISTRIBUTED, _COORDINATOR, _PROCESSES, _PROCESS)
+PROG = "python -m infusenet_jax.main"
 
 
 def _train(config: ConfigDict, workdir: str | Path) -> str | None:
@@ -72,10 +78,12 @@ def main(arguments: Sequence[str]) -> None:
   keep_freed_memory()
   keep_compiled()
   _join_processes()
+  workdir = _WORKDIR.value or Path("runs") / config.name
   with obey_sigterm():
-    text = TASKS[config.task](config, _WORKDIR.value or Path("runs") / config.name)
+    text = TASKS[config.task](config, workdir)
   if text:
     print(text, end="")
+    log_printed(workdir, text)
 
 
 def _join_processes() -> None:
@@ -99,7 +107,7 @@ def _join_processes() -> None:
 def start() -> None:
   """Runs `main` as a command and ends the process with the right exit status."""
   try:
-    exit_with_one_line(lambda: app.run(main, flags_parser=parse_flags))
+    exit_with_one_line(lambda: run_command(main, PROG, __doc__, _FLAGS))
   except BaseException as error:
     status = error.code if isinstance(error, SystemExit) else 1
     if status in (0, None, REQUEUE) or not jax.distributed.is_initialized():

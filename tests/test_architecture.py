@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 # From the top floor down: a module imports from its own room and from rooms below.
 ROOMS = (
+  "infusenet_jax.__main__",
   "infusenet_jax.main",
   "infusenet_jax.benchmark",
   "infusenet_jax.predict",

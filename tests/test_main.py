@@ -54,6 +54,9 @@ def refusal(monkeypatch, capsys) -> Callable[..., str]:
     ([CD6ME, "--distributed", "--process=1"], "all three or not at all"),
     (["--config=configs/nowhere.py"], "configs/nowhere.py"),
     (["--config=configs/studies.py"], "configs/studies.py"),
+    (["--config=study:model"], "expected one of models, ablations, rates"),
+    (["--config=studies"], "baselines, cd6me, magnifier, published, quickstart, study"),
+    (["--config=somewhere/cd6me.py"], "--config=cd6me names one that ships"),
     ([], "--config is missing"),
   ],
 )

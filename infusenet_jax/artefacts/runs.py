@@ -19,8 +19,7 @@ from infusenet_jax.evaluate.predictions import Predictions, concatenate
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.files import PREDICTIONS
-from infusenet_jax.runtime.workdir import CONFIG
+from infusenet_jax.runtime.run_files import CONFIG, PREDICTIONS
 from infusenet_jax.training.engine.config import fold_names
 from infusenet_jax.training.engine.experiment import (
   Experiment,

@@ -1,8 +1,8 @@
 """Times a config's compiled steps and whole epochs, and PyTorch's epochs to compare.
 
-python -m infusenet_jax.benchmark --config=configs/cd6me.py --config.image_size=112
-python -m infusenet_jax.benchmark --config=configs/cd6me.py --peer=torch --out=FILE
-python -m infusenet_jax.benchmark --config=configs/cd6me.py --sweep --profile=DIR
+  python -m infusenet_jax.benchmark --config=cd6me --config.image_size=112
+  python -m infusenet_jax.benchmark --config=cd6me --peer=torch --out=FILE
+  python -m infusenet_jax.benchmark --config=cd6me --sweep --profile=DIR
 
 Its clips are noise made in memory, so it needs no database. docs/performance.md says
 how each number comes about.
@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import Any
 
 import jax.numpy as jnp
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 from infusenet_jax.benchmark.epoch import (
@@ -36,7 +36,7 @@ from infusenet_jax.benchmark.tables import (
   step_rows,
   whole_run_line,
 )
-from infusenet_jax.runtime.command import parse_flags, read_config, start_log
+from infusenet_jax.runtime.command import read_config, run_command, start_log
 from infusenet_jax.runtime.devices import keep_freed_memory
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.files import write_atomically
@@ -49,6 +49,8 @@ _SWEEP = flags.DEFINE_bool("sweep", False, "Measure other batch sizes and dtypes
 _PEER = flags.DEFINE_enum("peer", None, ["torch"], "Time PyTorch's epochs in turn.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timed calls of a step or epoch.", 1)
 _STEPS = flags.DEFINE_integer("steps", 8, "Steps of an epoch that is timed.", 1)
+_FLAGS = (_OUT, _PROFILE, _SWEEP, _PEER, _REPEATS, _STEPS)
+PROG = "python -m infusenet_jax.benchmark"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -183,4 +185,4 @@ def sweep(config: ConfigDict, repeats: int) -> list[dict[str, Any]]:
 
 def start() -> None:
   """The command with its flags."""
-  exit_with_one_line(lambda: app.run(main, flags_parser=parse_flags))
+  exit_with_one_line(lambda: run_command(main, PROG, __doc__, _FLAGS))

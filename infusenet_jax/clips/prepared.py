@@ -11,6 +11,11 @@ METADATA = "metadata.json"
 INFO = "dataset_info.json"
 
 
+def simulated_records_folder(folder: str | Path, size: int) -> Path:
+  """Where the records of `size` px of the databases simulated in `folder` lie."""
+  return Path(folder) / f"records-{size}"
+
+
 def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
   """Finds the databases that have finished records in `data_dir`.
 
@@ -101,7 +106,7 @@ def require_frames(data_dir: str | Path) -> None:
     if read_metadata(folder).get("frames") is False:
       raise UserError(
         f"{folder}: holds flow and no frames, which config.model looks at; build it "
-        "with its frames, or take a network on flow such as configs/published.py:sssnet"
+        "with its frames, or take a network on flow such as --config=published:sssnet"
       )
 
 

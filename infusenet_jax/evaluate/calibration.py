@@ -21,7 +21,8 @@ from infusenet_jax.evaluate.documents import SIMULATED, subtitle
 from infusenet_jax.evaluate.predictions import DATA, Predictions, read_predictions
 from infusenet_jax.evaluate.scores import aligned_runs
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
-from infusenet_jax.runtime.files import PREDICTIONS, write_atomically
+from infusenet_jax.runtime.files import write_atomically
+from infusenet_jax.runtime.run_files import PREDICTIONS
 from infusenet_jax.runtime.text import markdown_table
 
 BINS = 10  # Of equal width, over probabilities from 0 to 1.

@@ -21,24 +21,35 @@ from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.text import markdown_table
 
 SCORE = ("mean", "std", "low", "high")
-DIFFERENCE = ("difference", "difference_low", "difference_high")
+BY_SUBJECT = ("subject_low", "subject_high")
+DIFFERENCE = (
+  "difference",
+  "difference_low",
+  "difference_high",
+  "difference_subject_low",
+  "difference_subject_high",
+)
 
 
 @dataclass(frozen=True)
 class Row:
   """The scores of one variant, and its differences from the reference.
 
-  differences: (difference, low, high) by table and F1 kind, as of `scores.compare`, in
-    percent; None of the reference itself, or where there is none.
+  differences: (difference, low, high over clips, low, high over subjects) by table and
+    F1 kind, in percent; None of the reference itself, or where there is none.
   """
 
   tables: Tables
   differences: dict[str, dict[str, tuple[float, ...]]] | None
 
   def values(self, table: str, kind: str) -> dict[str, float]:
-    """The average of a table: `SCORE` in percent and, where known, `DIFFERENCE`."""
+    """The average in percent: `SCORE`, `BY_SUBJECT` and, if known, `DIFFERENCE`."""
     scores = getattr(self.tables, table)[kind]
     values = {name: 100 * float(getattr(scores, name)[-1]) for name in SCORE}
+    ends = self.tables.subjects[table][kind]
+    values |= {
+      name: 100 * float(end[-1]) for name, end in zip(BY_SUBJECT, ends, strict=True)
+    }
     if self.differences:
       values |= dict(zip(DIFFERENCE, self.differences[table][kind], strict=True))
     return values
@@ -60,15 +71,21 @@ def compared(
   """
   differences = None
   if reference is not None and reference is not predictions:
+    clips, subjects = (
+      compare(predictions, reference, by=by) for by in ("clips", "subjects")
+    )
     differences = {
-      table: {kind: tuple(100 * x for x in values) for kind, values in kinds.items()}
-      for table, kinds in compare(predictions, reference).items()
+      table: {
+        kind: tuple(100 * x for x in (*values, *subjects[table][kind][1:]))
+        for kind, values in kinds.items()
+      }
+      for table, kinds in clips.items()
     }
   return Row(tables, differences)
 
 
 def write_study(
-  workdir: Path,
+  workdir: Path | None,
   study: str,
   rows: Mapping[str, Row],
   about: About,
@@ -79,7 +96,7 @@ def write_study(
   """Writes `study`.md, .csv and .json into `workdir` and returns the tables as text.
 
   Args:
-    workdir: of the study.
+    workdir: of the study; None to write nothing.
     study: its name, which names the files.
     rows: by variant, of those that are finished: at least one.
     about: the study.
@@ -97,6 +114,8 @@ def write_study(
   shown = {name: of for name, of in shown.items() if of}
   first = next(iter(rows.values())).tables
   text = _markdown(about, first, shown, rows, reference)
+  if workdir is None:
+    return text
   ending = "\n".join(markdown_ending(about)) + "\n"
   write_atomically(workdir / f"{study}.md", text + ending)
   lines = csv_document(first, about, _csv_lines(shown, rows))
@@ -128,7 +147,8 @@ def _markdown(
 ) -> str:
   compared = f"; difference: to {reference}, paired" if reference in rows else ""
   runs = "±: over runs; " if len(first.seeds) > 1 else ""
-  signs = f"{runs}[ ]: 95 % interval over clips{compared}; bold: highest mean"
+  intervals = "[ ]: 95 % interval over clips, ( ): over subjects"
+  signs = f"{runs}{intervals}{compared}; bold: highest mean"
   lines = [f"# {markdown_text(headline(first, about))}", ""]
   lines += [f"* {line}" for line in (*basis(first, about.simulated), signs)]
   for name, of in shown.items():
@@ -143,16 +163,18 @@ def _markdown(
 def _cells(rows: Mapping[str, Row], table: str) -> list[list[str]]:
   """Makes a table's cells: the heading, a line per row, a line of "always positive"."""
   highest = max(row.values(table, "binary")["mean"] for row in rows.values())
-  kinds = [f"{kind} F1 [95 %]" for kind in AVERAGES]
-  lines = [["", *kinds, *(f"{kind} difference [95 %]" for kind in AVERAGES)]]
+  kinds = [f"{kind} F1 [clips] (subjects)" for kind in AVERAGES]
+  differences = [f"{kind} difference [clips] (subjects)" for kind in AVERAGES]
+  lines = [["", *kinds, *differences]]
   for name, row in rows.items():
     values = [row.values(table, kind) for kind in AVERAGES]
     best = values[0]["mean"] == highest
-    form = "{mean:.1f} ± {std:.1f} [{low:.1f}, {high:.1f}]"
-    if len(row.tables.seeds) == 1:
-      form = "{mean:.1f} [{low:.1f}, {high:.1f}]"
+    deviation = " ± {std:.1f}" * (len(row.tables.seeds) > 1)
+    form = "{mean:.1f}" + deviation + " [{low:.1f}, {high:.1f}]"
+    form += " ({subject_low:.1f}, {subject_high:.1f})"
     line = [f"**{name}**" if best else name, *(form.format(**v) for v in values)]
     form = "{difference:+.1f} [{difference_low:+.1f}, {difference_high:+.1f}]"
+    form += " ({difference_subject_low:+.1f}, {difference_subject_high:+.1f})"
     line += [form.format(**v) if "difference" in v else "" for v in values]
     lines.append(line)
   always = next(iter(rows.values())).tables.always[table]
@@ -167,7 +189,7 @@ def _csv_lines(
   shown: Mapping[str, Mapping[str, str]], rows: Mapping[str, Row]
 ) -> list[list[str]]:
   """The heading, then one line per table's row, average and F1 kind."""
-  columns = (*SCORE, *DIFFERENCE)
+  columns = (*SCORE, *BY_SUBJECT, *DIFFERENCE)
   lines = [["table", "row", "variant", "average", "f1", *columns, "seeds"]]
   for name, of in shown.items():
     for label, variant in of.items():

@@ -37,6 +37,8 @@ class Tables:
     database, as CD6ME wants.
   au: Scores (13,): 12 AUs over the clips of all folds together, then their average.
   database: Scores (D + 1,): each database's mean over the AUs, then their average.
+  subjects: by table and kind, the ends (low, high) of the rows' 95 % intervals over
+    subjects, (R,) each.
   fold: (D, 13): each database's AUs, then their average; the mean over runs.
   always: by table, "au" (13,) or "database" (D + 1,): what a model scores that always
     says "positive".
@@ -48,6 +50,7 @@ class Tables:
   cross_database: bool
   au: dict[str, Scores]
   database: dict[str, Scores]
+  subjects: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]
   fold: dict[str, np.ndarray]
   always: dict[str, dict[str, np.ndarray]]
 
@@ -69,16 +72,19 @@ def cd6me_tables(
   """Computes the AU table, the database table and the per-fold table.
 
   Every table is computed per run (seed) and then averaged over the runs. For the 95 %
-  intervals each database's clips are drawn again with replacement, the same draw for
-  all runs. A rare AU is absent from many draws, which lowers its F1 and so the whole
-  distribution; its percentiles are therefore moved by estimate - mean over the draws.
+  intervals over clips each database's clips are drawn again with replacement, the same
+  draw for all runs; for those over subjects its subjects are, each with all clips.
+  Clips of one person are alike, so the intervals over clips are too narrow for a claim
+  about other people. A rare AU is absent from many draws, which lowers its F1 and so
+  the whole distribution; its percentiles are therefore moved by estimate - mean over
+  the draws.
 
   A database's row is computed over all of its clips, whichever folds they were
   predicted in, so leave-one-subject-out predictions are scored by the same code.
 
   Args:
     predictions: of one model: any number of runs, the same clips in each.
-    resamples: how often the clips are drawn again.
+    resamples: how often the clips, and the subjects, are drawn again.
     seed: of those draws.
 
   Raises:
@@ -88,6 +94,7 @@ def cd6me_tables(
   runs = aligned_runs(predictions)
   databases = _databases(runs[0])
   counts, drawn = _counts(runs, databases, resamples, seed)
+  _, by_subject = _counts(runs, databases, resamples, seed, "subjects")
   positive = np.ones_like(runs[0].logits)
   always = np.stack(
     [
@@ -109,6 +116,13 @@ def cd6me_tables(
     cross_database=bool((predictions.fold == predictions.database).all()),
     fold={kind: _with_average(f1_of_counts(counts, kind)).mean(0) for kind in AVERAGES},
     **{name: {kind: scores(name, kind) for kind in AVERAGES} for name in TABLES},
+    subjects={
+      name: {
+        kind: _interval(table(counts, kind).mean(0), table(by_subject, kind).mean(0))
+        for kind in AVERAGES
+      }
+      for name, table in TABLES.items()
+    },
     always={
       name: {kind: table(always, kind) for kind in AVERAGES}
       for name, table in TABLES.items()
@@ -117,16 +131,26 @@ def cd6me_tables(
 
 
 def compare(
-  first: Predictions, second: Predictions, *, resamples: int = 1000, seed: int = 0
+  first: Predictions,
+  second: Predictions,
+  *,
+  by: str = "clips",
+  resamples: int = 1000,
+  seed: int = 0,
 ) -> dict[str, dict[str, tuple[float, float, float]]]:
   """Computes how much more `first` scores than `second`, paired by clip.
 
   Both models' averages are computed on the same draws of clips, so what is hard for
-  both cancels. The arguments are those of `cd6me_tables`.
+  both cancels.
+
+  Args:
+    first, second: of one model each, any number of runs.
+    by: what is drawn again for the interval, "clips" or "subjects".
+    resamples, seed: as of `cd6me_tables`.
 
   Returns:
     {"au" or "database": {"binary" or "macro": (difference, low, high)}} of the
-    table's Average, in [-1, 1], with the 95 % interval over clips.
+    table's Average, in [-1, 1], with the 95 % interval.
 
   Raises:
     UserError: as in `cd6me_tables`, or the two have predictions of different clips.
@@ -135,7 +159,7 @@ def compare(
   _check_same(models[0][0], models[1][0], ("the first model", "the second model"))
   databases = _databases(models[0][0])
   counts, drawn = zip(
-    *(_counts(runs, databases, resamples, seed) for runs in models), strict=True
+    *(_counts(runs, databases, resamples, seed, by) for runs in models), strict=True
   )
 
   def difference(table: str, kind: str) -> tuple[float, float, float]:
@@ -164,15 +188,25 @@ def _databases(run: Predictions) -> tuple[str, ...]:
 
 
 def _counts(
-  runs: list[Predictions], databases: tuple[str, ...], resamples: int, seed: int
+  runs: list[Predictions],
+  databases: tuple[str, ...],
+  resamples: int,
+  seed: int,
+  by: str = "clips",
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Counts (runs, D, 12, 4) of the clips and (runs, resamples, D, 12, 4) of draws."""
+  """Counts (runs, D, 12, 4) of the clips and (runs, resamples, D, 12, 4) of draws.
+
+  Clips are drawn one by one or, by "subjects", all of a subject's together.
+  """
   rng = np.random.default_rng(seed)
   counts, drawn = [], []
   for key in databases:
     parts = [run[run.database == key] for run in runs]
-    size = len(parts[0])
-    weights = rng.multinomial(size, np.full(size, 1 / size), size=resamples)
+    group = np.arange(len(parts[0]))
+    if by == "subjects":
+      group = np.unique(parts[0].subject, return_inverse=True)[1]
+    size = group.max() + 1
+    weights = rng.multinomial(size, np.full(size, 1 / size), size=resamples)[:, group]
     counts.append([confusion(part.labels, part.logits) for part in parts])
     drawn.append([confusion(part.labels, part.logits, weights) for part in parts])
   return np.stack(counts, axis=1), np.moveaxis(np.array(drawn), 0, 2)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from infusenet_jax.clips.labels import AUS, CLIPS, DATABASES, database_name
 from infusenet_jax.evaluate.documents import (
   About,
@@ -84,7 +86,7 @@ def basis(tables: Tables, simulated: bool) -> list[str]:
 def legend(tables: Tables, simulated: bool) -> list[str]:
   """Lists the lines of `basis` and, last, one that explains the signs in the tables."""
   deviation = "±: over runs; " if len(tables.seeds) > 1 else ""
-  signs = "[ ]: 95 % interval over clips; always+: always says positive"
+  signs = "[ ] 95 % over clips, ( ) over subjects; always+: always positive"
   return [*basis(tables, simulated), deviation + signs]
 
 
@@ -106,6 +108,19 @@ def rows(tables: Tables, table: str) -> list[tuple[str, dict[str, Cell]]]:
   ]
 
 
+def subject_intervals(
+  tables: Tables, table: str
+) -> list[dict[str, tuple[float, float]]]:
+  """Lists, in the order of `rows`, {"binary" or "macro": (low, high)} over subjects."""
+  ends = {
+    kind: 100 * np.stack(tables.subjects[table][kind], axis=-1) for kind in AVERAGES
+  }
+  return [
+    {kind: (float(ends[kind][i, 0]), float(ends[kind][i, 1])) for kind in AVERAGES}
+    for i in range(len(ends[AVERAGES[0]]))
+  ]
+
+
 def fold_rows(tables: Tables, kind: str) -> list[tuple[str, list[float]]]:
   """Lists (database, [F1 of its 12 AUs and their average in percent])."""
   return [
@@ -115,7 +130,10 @@ def fold_rows(tables: Tables, kind: str) -> list[tuple[str, list[float]]]:
 
 
 def format_tables(tables: Tables, about: About) -> str:
-  """Lays the AU and database tables out for a terminal, at most 79 characters wide."""
+  """Lays the AU and database tables out for a terminal, at most 79 characters wide.
+
+  There is room for the averages' intervals over subjects, in a line of their own.
+  """
   several = len(tables.seeds) > 1
   width = 32 if several else 26
 
@@ -137,20 +155,34 @@ def format_tables(tables: Tables, about: About) -> str:
     ]
     *above, average = text_table([*heading, *body]).splitlines()
     rule = "-" * (11 + 2 * width)
+    indent = " " * (23 if several else 17)  # Below the interval over clips.
+    ends = [
+      f"({low:5.1f},{high:5.1f})".ljust(width + 2)
+      for low, high in subject_intervals(tables, key)[-1].values()
+    ]
+    over_subjects = (indent + "".join(ends)).rstrip()
     lines += ["", subtitle(names.table, about.data), *above, rule, average]
+    lines.append(over_subjects)
   return "\n".join(lines) + "\n"
 
 
 def format_comparison(
-  differences: Mapping[str, Mapping[str, tuple[float, float, float]]], about: About
+  by_clips: Mapping[str, Mapping[str, tuple[float, float, float]]],
+  by_subjects: Mapping[str, Mapping[str, tuple[float, float, float]]],
+  about: About,
 ) -> str:
   """Lays the paired differences of `scores.compare` out for a terminal, in points."""
   lines = [subtitle(f"{about.title} minus the others, same clips", about.data)]
-  for table, kinds in differences.items():
+  lines.append("[ ]: 95 % interval over clips, ( ): over subjects")
+  for table, kinds in by_clips.items():
     for kind, values in kinds.items():
       difference, low, high = (100 * value for value in values)
+      least, most = (100 * value for value in by_subjects[table][kind][1:])
       name = f"{NAMES[table].table}, {kind} F1, average"
-      lines.append(f"{name:<36}{difference:+6.1f} points [{low:+6.1f},{high:+6.1f}]")
+      lines.append(
+        f"{name:<36}{difference:+6.1f} points [{low:+6.1f},{high:+6.1f}]"
+        f" ({least:+6.1f},{most:+6.1f})"
+      )
   return "\n".join(lines) + "\n"
 
 
@@ -161,16 +193,23 @@ def format_markdown(tables: Tables, about: About) -> str:
   columns = [
     column
     for kind in AVERAGES
-    for column in (f"{kind} F1", f"[{kind} 95 %]", f"{kind} always+")
+    for column in (
+      f"{kind} F1",
+      f"[{kind} 95 %, clips]",
+      f"({kind} 95 %, subjects)",
+      f"{kind} always+",
+    )
   ]
   for key, names in NAMES.items():
     lines += markdown_heading(names.table, about.data)
     body = [[names.row, *columns]]
-    for name, cells in rows(tables, key):
+    over_subjects = subject_intervals(tables, key)
+    for (name, cells), ends in zip(rows(tables, key), over_subjects, strict=True):
       row = [f"**{name}**" if name == "Average" else name]
-      for cell in cells.values():
+      for kind, cell in cells.items():
         std = f" ± {cell.std:.1f}" if len(tables.seeds) > 1 else ""
         row += [f"{cell.mean:.1f}{std}", f"[{cell.low:.1f}, {cell.high:.1f}]"]
+        row += [f"({ends[kind][0]:.1f}, {ends[kind][1]:.1f})"]
         row += [f"{cell.always:.1f}"]
       body.append(row)
     lines.append(markdown_table(body))
@@ -187,10 +226,13 @@ def format_markdown(tables: Tables, about: About) -> str:
 def format_csv(tables: Tables, table: str, about: About) -> str:
   """Formats the "au" or "database" table as CSV: a line per row and F1 kind."""
   seeds = " ".join(map(str, tables.seeds))
-  lines = [["f1", table, *Cell._fields[:-1], "always_positive", "seeds"]]
+  columns = [*Cell._fields[:-1], "subject_low", "subject_high", "always_positive"]
+  lines = [["f1", table, *columns, "seeds"]]
+  over_subjects = subject_intervals(tables, table)
   for kind in AVERAGES:
-    for name, cells in rows(tables, table):
-      lines.append([kind, name, *(f"{value:.1f}" for value in cells[kind]), seeds])
+    for (name, cells), ends in zip(rows(tables, table), over_subjects, strict=True):
+      values = [*cells[kind][:-1], *ends[kind], cells[kind].always]
+      lines.append([kind, name, *(f"{value:.1f}" for value in values), seeds])
   return csv_document(tables, about, lines)
 
 
@@ -212,8 +254,16 @@ def write_tables(workdir: str | os.PathLike, tables: Tables, about: About) -> No
   for table in NAMES:
     content[f"{table}_table"] = {
       kind: {
-        name: {key: round(value, 4) for key, value in cells[kind]._asdict().items()}
-        for name, cells in rows(tables, table)
+        name: {
+          key: round(value, 4)
+          for key, value in (
+            *cells[kind]._asdict().items(),
+            *zip(("subject_low", "subject_high"), ends[kind], strict=True),
+          )
+        }
+        for (name, cells), ends in zip(
+          rows(tables, table), subject_intervals(tables, table), strict=True
+        )
       }
       for kind in AVERAGES
     }

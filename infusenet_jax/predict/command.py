@@ -45,8 +45,8 @@ from infusenet_jax.runtime.devices import keep_compiled, keep_freed_memory
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock, write_atomically
 from infusenet_jax.runtime.preemption import Signals, catch_signals
+from infusenet_jax.runtime.run_files import CONFIG, LAST_WRITTEN
 from infusenet_jax.runtime.text import duration, print_lines, text_table
-from infusenet_jax.runtime.workdir import CONFIG, LAST_WRITTEN
 
 SUMMARY = "summary.json"
 

@@ -38,7 +38,7 @@ from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
 from infusenet_jax.predict.packed import Packed, read_packed
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.workdir import CONFIG
+from infusenet_jax.runtime.run_files import CONFIG
 from infusenet_jax.training.engine.config import check_config, sees_frames
 from infusenet_jax.training.engine.inputs import put_batch
 from infusenet_jax.training.engine.network import Network, build_network, decide

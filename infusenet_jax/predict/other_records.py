@@ -37,7 +37,8 @@ from infusenet_jax.evaluate.scores import cd6me_tables
 from infusenet_jax.evaluate.tables import format_tables, write_tables
 from infusenet_jax.predict.networks import Networks, load_run
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.files import PREDICTIONS, lock
+from infusenet_jax.runtime.files import lock
+from infusenet_jax.runtime.run_files import PREDICTIONS
 from infusenet_jax.runtime.workdir import versions
 from infusenet_jax.training.engine.config import sees_frames
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,8 @@ import orbax.checkpoint as ocp
 from infusenet_jax.runtime.devices import all_agree, is_main, wait_for_all
 from infusenet_jax.runtime.errors import UserError
 
-# Any pytree with a field `step`, the number of updates made.
+# Any pytree with a field `step`, the number of updates made; a NamedTuple where fields
+# of it are left out of a checkpoint.
 State = TypeVar("State")
 
 _log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ _log = logging.getLogger(__name__)
 class Checkpoints:
   """The checkpoints of one fold and seed, the newest `keep` of them.
 
-  Saving is asynchronous and atomic: a killed process leaves the one before intact.
+  Saving is asynchronous and atomic: a killed process leaves the one before, if any.
   Each holds a checksum of the state, which Orbax's files do not: a single bit that has
   changed on disk would be restored without a word.
 
@@ -35,6 +36,7 @@ class Checkpoints:
     folder: theirs alone.
     keep: how many.
     whose: what the state belongs to, such as a fold and a seed; kept beside it.
+    advice: what to do where no checkpoint can be read; ends the message.
   """
 
   def __init__(
@@ -42,8 +44,9 @@ class Checkpoints:
     folder: str | Path,
     keep: int = 2,
     whose: Mapping[str, str | int] | None = None,
+    advice: str = "move the folder away to start afresh",
   ):
-    self._whose = dict(whose or {})
+    self._whose, self._advice = dict(whose or {}), advice
     options = ocp.CheckpointManagerOptions(
       max_to_keep=keep, create=True, cleanup_tmp_directories=True
     )
@@ -53,22 +56,21 @@ class Checkpoints:
   def restore(self, like: State) -> State | None:
     """Restores the newest checkpoint that can be read; returns None if there is none.
 
-    Damaged ones are set aside, once an older one has been read.
+    Damaged ones are set aside, once an older one has been read. Fields that were left
+    out when it was saved are those of `like`.
 
     Raises:
       UserError: there are checkpoints, but none can be read, or they belong to
         something other than `whose`.
     """
-    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-    items = ocp.args.Composite(
-      state=ocp.args.StandardRestore(target), about=ocp.args.JsonRestore()
-    )
     damaged = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
       try:
-        found = self._manager.restore(step, args=items)
-        state, about = found.state, found.about
-        sound = about["checksum"] == checksum(state)
+        about = self._read(step, about=ocp.args.JsonRestore()).about
+        part = _without(like, about.get("without", ()))
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, part)
+        part = self._read(step, state=ocp.args.StandardRestore(target)).state
+        sound = about["checksum"] == checksum(part)
         reason = "its checksum is another"
       except Exception as error:  # A damaged file can make the reader raise anything.
         sound, reason = False, (str(error).splitlines() or [type(error).__name__])[0]
@@ -81,14 +83,16 @@ class Checkpoints:
           f"those of {self._whose}; put the folder back where it was"
         )
       self._set_aside(damaged)
-      return state
+      return like._replace(**part) if about.get("without") else part
     if damaged:
       raise UserError(
         f"{self._manager.directory}: none of the {len(damaged)} checkpoints can be "
-        f"read ({next(iter(damaged.values()))}); move the folder away to start this "
-        "fold again"
+        f"read ({next(iter(damaged.values()))}); {self._advice}"
       )
     return None
+
+  def _read(self, step: int, **items: ocp.args.CheckpointArgs) -> ocp.args.Composite:
+    return self._manager.restore(step, args=ocp.args.Composite(**items))
 
   def _set_aside(self, damaged: dict[int, str]) -> None:
     wait_for_all("no one reads what is damaged any more")
@@ -106,8 +110,12 @@ class Checkpoints:
     wait_for_all("what is damaged is set aside")
     self._manager.reload()
 
-  def save(self, state: State) -> None:
+  def save(self, state: State, without: Sequence[str] = ()) -> None:
     """Writes `state` under its step number, unless that is saved already.
+
+    Args:
+      state: to be restored.
+      without: names of its fields that are not needed any more.
 
     Raises:
       UserError: the disk has no room for this checkpoint, or for the previous one, if
@@ -115,9 +123,11 @@ class Checkpoints:
     """
     step = int(state.step)
     if step not in self._manager.all_steps():
-      about = {"whose": self._whose, "checksum": checksum(state)}
+      part = _without(state, without)
+      about = {"whose": self._whose, "checksum": checksum(part)}
+      about["without"] = list(without)
       items = ocp.args.Composite(
-        state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(about)
+        state=ocp.args.StandardSave(part), about=ocp.args.JsonSave(about)
       )
       with _one_line(self._manager.directory):
         self._manager.save(step, args=items)
@@ -152,6 +162,13 @@ def checksum(state: State) -> int:
   return total
 
 
+def _without(state: State, names: Sequence[str]) -> State | dict[str, object]:
+  """The state, or its other fields by name."""
+  if not names:
+    return state
+  return {name: x for name, x in state._asdict().items() if name not in names}
+
+
 @contextlib.contextmanager
 def _one_line(folder: str | Path) -> Iterator[None]:
   """Turns errors of a full or read-only disk, from any library, into a `UserError`."""
@@ -163,7 +180,12 @@ def _one_line(folder: str | Path) -> Iterator[None]:
     number = int(told[1]) if told else getattr(error, "errno", None)
     if number is None:
       raise
+    before = "no other is there yet: make room, then run the same command again"
+    if any(path.name.isdecimal() for path in Path(folder).glob("*")):
+      before = (
+        "the one before it is intact: make room, then run the same command again to go "
+        "on from it"
+      )
     raise UserError(
-      f"{folder}: a checkpoint cannot be written ({os.strerror(number)}); the one "
-      "before it is intact: make room, then run the same command again to go on from it"
+      f"{folder}: a checkpoint cannot be written ({os.strerror(number)}); {before}"
     ) from error

@@ -18,8 +18,6 @@ from infusenet_jax.runtime.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-PREDICTIONS = "predictions.csv"  # Of a fold, and of the whole run.
-
 # What flock answers on a file system without locks: NFS without its daemon, Lustre
 # mounted without them, some FUSE.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import json
+import logging
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +13,10 @@ import jax
 from ml_collections import ConfigDict
 
 from infusenet_jax.runtime.devices import is_main, wait_for_all
-from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.errors import Preempted, UserError
 from infusenet_jax.runtime.files import lock, read_json, write_atomically
+from infusenet_jax.runtime.run_files import CONFIG, LOG, RECORDS
 
-CONFIG = "config.json"
-RECORDS = "records.json"
-FOLDS = "folds"
-RESULTS = "results.json"
-LAST_WRITTEN = "results.md"
 _PACKAGES = (
   "infusenet-jax",
   "jax",
@@ -58,7 +55,43 @@ def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
   with lock(folder, f"--workdir={workdir}", taken):
     _check_config(folder / CONFIG, config)
     wait_for_all("the workdir is claimed")
-    yield folder
+    with _log_file(folder / LOG):
+      yield folder
+
+
+@contextlib.contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+  """Adds to a file what is logged until the block ends, and what ended it.
+
+  A disk that takes no more ends nothing: the run itself says so where it must.
+  """
+  try:
+    handler = logging.FileHandler(path, encoding="utf-8")
+  except OSError:
+    yield
+    return
+  handler.handleError = lambda record: None
+  handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+  log = logging.getLogger("infusenet_jax")
+  log.addHandler(handler)
+  try:
+    yield
+  except (Exception, Preempted, KeyboardInterrupt) as error:
+    said = f"{type(error).__name__}: {error}"
+    handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, said, (), None))
+    raise
+  finally:
+    log.removeHandler(handler)
+    with contextlib.suppress(OSError):
+      handler.close()
+
+
+def log_printed(workdir: str | Path, text: str) -> None:
+  """Adds to a run's log file what its command prints in the end."""
+  path = Path(workdir) / LOG
+  if is_main() and path.exists():
+    with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as file:
+      file.write(text)
 
 
 def keep_config(workdir: Path, config: ConfigDict, records: dict[str, str]) -> None:
@@ -142,18 +175,3 @@ def versions() -> dict[str, str]:
       found[name] = importlib.metadata.version(name)
   devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
   return found | {"python": platform.python_version(), "devices": devices}
-
-
-def fold_folder(workdir: Path, seed: int, fold: str) -> Path:
-  """Where one fold of one seed keeps its checkpoints, losses and predictions."""
-  return workdir / FOLDS / f"seed{seed}-{fold.replace('/', '-')}"
-
-
-def fold_files(workdir: Path, name: str, seed: int | None = None) -> list[Path]:
-  """The files of that name in the folders of all folds, or of one seed's, sorted."""
-  return sorted((workdir / FOLDS).glob(f"seed{'*' if seed is None else seed}-*/{name}"))
-
-
-def results_exist(workdir: Path) -> bool:
-  """Whether the run in `workdir` is finished."""
-  return (workdir / LAST_WRITTEN).exists()

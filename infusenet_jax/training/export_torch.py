@@ -19,7 +19,7 @@ from infusenet_jax.models import weights
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.files import read_json
-from infusenet_jax.runtime.workdir import CONFIG
+from infusenet_jax.runtime.run_files import CONFIG
 from infusenet_jax.training.engine.experiment import blank_state
 from infusenet_jax.training.engine.network import build_network
 from infusenet_jax.training.trained import restore
@@ -62,7 +62,7 @@ def _check_counterpart(path: Path, config: ConfigDict) -> None:
     if model[field] != expected:
       raise UserError(
         f"{path}: config.model.{field} is {model[field]!r}, which the authors' network "
-        f"cannot compute; expected {expected!r}, as in configs/published.py:infusenet"
+        f"cannot compute; expected {expected!r}, as in the config published:infusenet"
       )
 
 

@@ -13,15 +13,10 @@ from infusenet_jax.clips.records import Clips, load_clips
 from infusenet_jax.evaluate.predictions import write_predictions
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh, is_main, wait_for_all
-from infusenet_jax.runtime.files import PREDICTIONS
 from infusenet_jax.runtime.preemption import catch_signals
+from infusenet_jax.runtime.run_files import PREDICTIONS, fold_folder, results_exist
 from infusenet_jax.runtime.text import duration
-from infusenet_jax.runtime.workdir import (
-  claim,
-  fold_folder,
-  keep_config,
-  results_exist,
-)
+from infusenet_jax.runtime.workdir import claim, keep_config
 from infusenet_jax.training.engine.config import (
   check_config,
   fold_names,
@@ -36,7 +31,7 @@ from infusenet_jax.training.engine.folds import train_folds
 from infusenet_jax.training.engine.network import Network, build_network
 from infusenet_jax.training.results import (
   Results,
-  read_results,
+  read_finished,
   save_maps,
   write_results,
 )
@@ -44,6 +39,7 @@ from infusenet_jax.training.simulated import (
   clips_expected,
   make_records,
   records_folder,
+  say_if_simulated,
 )
 from infusenet_jax.training.untested import Untested, read_untested, write_untested
 
@@ -90,8 +86,11 @@ def train_and_evaluate(
   with claim(workdir, config) as folder:
     if results_exist(folder):
       _log.info("%s holds this run, finished; here are its tables again", folder)
-      read = read_results if tests else read_untested
+      read = read_finished if tests else read_untested
       return read(config, folder) if is_main() else None
+    if load is None:
+      say_if_simulated(config)
+    warn_of_large_batch(config)
     _log.info("compiling the network, which usually takes 10 to 60 s")
     network = build_network(config, mesh)
     say_time_needed(config, network, folder)
@@ -135,6 +134,23 @@ def train(config: ConfigDict, network: Network, clips: Clips, workdir: Path) -> 
       save_maps(experiment, job, state)
       if is_main():  # Last, since it marks the fold as finished, even without a row.
         write_predictions(job.folder / PREDICTIONS, predictions)
+
+
+def warn_of_large_batch(config: ConfigDict) -> None:
+  """Warns where a batch holds more clips than there are to train on."""
+  counts, size = clips_expected(config), config.train.batch_size
+  most = sum(counts.values())
+  if config.protocol == "cd6me" and len(counts) > 1:
+    most -= min(counts[name] for name in fold_names(config) or counts if name in counts)
+  if size > most:
+    _log.warning(
+      "config.train.batch_size is %d, but there are at most %d clips to train on: an "
+      "epoch is a single step, its batch filled up with clips that count nothing; a "
+      "batch of %d or less does the same in less time",
+      size,
+      most,
+      most,
+    )
 
 
 def say_time_needed(config: ConfigDict, network: Network, workdir: Path) -> None:

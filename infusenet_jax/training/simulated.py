@@ -13,7 +13,11 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import CLIPS
-from infusenet_jax.clips.prepared import count_clips, prepared_databases
+from infusenet_jax.clips.prepared import (
+  count_clips,
+  prepared_databases,
+  simulated_records_folder,
+)
 from infusenet_jax.runtime.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -23,7 +27,21 @@ def records_folder(config: ConfigDict) -> Path:
   """Returns the folder of records: `config.data_dir`, or that of simulated records."""
   if config.data_dir:
     return Path(config.data_dir)
-  return _records(Path(config.simulated.dir), config.record_size)
+  return simulated_records_folder(config.simulated.dir, config.record_size)
+
+
+def say_if_simulated(config: ConfigDict) -> None:
+  """Warns that a run without `config.data_dir` is one on simulated databases."""
+  if config.data_dir:
+    return
+  simulated = config.simulated
+  _log.warning(
+    "config.data_dir is empty: training on SIMULATED DATA (scale %g, labels %s), which "
+    "says nothing about real micro-expressions; to use licensed databases, run "
+    "`python -m data_prep build` and set --config.data_dir",
+    simulated.scale,
+    simulated.labels,
+  )
 
 
 def make_records(config: ConfigDict) -> None:
@@ -38,13 +56,6 @@ def make_records(config: ConfigDict) -> None:
   if config.data_dir:
     return
   simulated = config.simulated
-  _log.warning(
-    "config.data_dir is empty: training on SIMULATED DATA (scale %g, labels %s), which "
-    "says nothing about real micro-expressions; to use licensed databases, run "
-    "`python -m data_prep build` and set --config.data_dir",
-    simulated.scale,
-    simulated.labels,
-  )
   simulated_records(
     Path(simulated.dir),
     config.record_size,
@@ -70,7 +81,7 @@ def simulated_records(folder: Path, size: int, *flags: str) -> Path:
     UserError: the folder holds databases or records with other settings, or they could
       not be made.
   """
-  databases, records = folder / "databases", _records(folder, size)
+  databases, records = folder / "databases", simulated_records_folder(folder, size)
   _data_prep(folder, "simulate", f"--out={databases}", "--frames=key", *flags)
   _data_prep(
     folder, "build", f"--root={databases}", f"--out={records}", f"--size={size}"
@@ -81,10 +92,6 @@ def simulated_records(folder: Path, size: int, *flags: str) -> Path:
       "data_prep build` has ended; its message above says why"
     )
   return records
-
-
-def _records(folder: Path, size: int) -> Path:
-  return folder / f"records-{size}"
 
 
 def _data_prep(folder: Path, command: str, *arguments: str) -> None:

@@ -15,16 +15,13 @@ from infusenet_jax.evaluate.documents import About
 from infusenet_jax.runtime.devices import is_main
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import read_json
+from infusenet_jax.runtime.run_files import CONFIG, results_exist
 from infusenet_jax.runtime.text import duration
-from infusenet_jax.runtime.workdir import (
-  CONFIG,
-  config_differences,
-  results_exist,
-  versions,
-)
+from infusenet_jax.runtime.workdir import config_differences, versions
 from infusenet_jax.training.engine.config import check_config
 from infusenet_jax.training.results import Results, read_results
 from infusenet_jax.training.run import Records, load_records, train_and_evaluate
+from infusenet_jax.training.simulated import say_if_simulated
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +98,9 @@ def _load_once() -> Callable[[ConfigDict], Records]:
 
   @functools.lru_cache(maxsize=1)
   def load(text: str) -> Records:
-    return load_records(ConfigDict(json.loads(text)))
+    config = ConfigDict(json.loads(text))
+    say_if_simulated(config)
+    return load_records(config)
 
   fields = ("data_dir", "record_size", "image_size", "simulated")
   return lambda config: load(
@@ -156,14 +155,20 @@ def variant_config(config: ConfigDict, name: str) -> ConfigDict:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """A run logs its stages, which a study of dozens would bury."""
-  log = logging.getLogger("infusenet_jax")
-  before = log.level
-  log.setLevel(logging.WARNING)
+  """A run logs its stages, which a study of dozens would bury.
+
+  They go to the run's own log file alone.
+  """
+  before = {
+    handler: handler.level for handler in logging.getLogger("infusenet_jax").handlers
+  }
+  for handler in before:
+    handler.setLevel(logging.WARNING)
   try:
     yield
   finally:
-    log.setLevel(before)
+    for handler, level in before.items():
+      handler.setLevel(level)
 
 
 def _rows(config: ConfigDict, results: dict[str, Results]) -> dict[str, Row]:

@@ -17,16 +17,13 @@ from infusenet_jax.evaluate.predictions import Predictions, write_predictions
 from infusenet_jax.evaluate.protocol import Fold, folds
 from infusenet_jax.runtime.devices import is_main
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.files import PREDICTIONS
-from infusenet_jax.runtime.workdir import (
-  claim,
-  keep_config,
-  results_exist,
-)
+from infusenet_jax.runtime.run_files import PREDICTIONS, results_exist
+from infusenet_jax.runtime.workdir import claim, keep_config
 from infusenet_jax.training.engine.config import fold_names
 from infusenet_jax.training.engine.experiment import make_job
-from infusenet_jax.training.results import Results, read_results, write_results
+from infusenet_jax.training.results import Results, read_finished, write_results
 from infusenet_jax.training.run import load_records
+from infusenet_jax.training.simulated import say_if_simulated
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +47,7 @@ def run(config: ConfigDict, workdir: str | Path) -> str | None:
       return None
     if results_exist(folder):
       _log.info("%s holds this run, finished; here are its tables again", folder)
-      return read_results(config, folder).text()
+      return read_finished(config, folder).text()
     return train(config, folder).text()
 
 
@@ -64,7 +61,7 @@ def check_config(config: ConfigDict) -> None:
     import sklearn  # noqa: F401
   except ImportError:
     raise UserError(
-      "configs/published.py:svm needs scikit-learn, found none; pip install "
+      "--config=published:svm needs scikit-learn, found none; pip install "
       "'infusenet_jax[baselines]'"
     ) from None
   if config.protocol == "all":
@@ -85,6 +82,7 @@ def check_config(config: ConfigDict) -> None:
 
 def train(config: ConfigDict, folder: Path) -> Results:
   """The folds that are not finished, then the tables of all."""
+  say_if_simulated(config)
   records = load_records(config)
   keep_config(folder, config, records.identity)
   clips, (seed,) = records.clips, config.seeds

@@ -11,10 +11,11 @@ from infusenet_jax.clips.labels import in_order
 from infusenet_jax.clips.prepared import prepared_databases, read_metadata
 from infusenet_jax.evaluate.predictions import Predictions, read_predictions
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.files import PREDICTIONS, read_json
-from infusenet_jax.runtime.workdir import (
+from infusenet_jax.runtime.files import read_json
+from infusenet_jax.runtime.run_files import (
   CONFIG,
   FOLDS,
+  PREDICTIONS,
   RECORDS,
   RESULTS,
   fold_folder,

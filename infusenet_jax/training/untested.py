@@ -20,10 +20,11 @@ from infusenet_jax.evaluate.documents import (
   subtitle,
   to_json,
 )
+from infusenet_jax.evaluate.run import about_run
 from infusenet_jax.runtime.files import read_json, write_atomically
-from infusenet_jax.runtime.workdir import LAST_WRITTEN, RESULTS, fold_folder
+from infusenet_jax.runtime.run_files import LAST_WRITTEN, RESULTS, fold_folder
+from infusenet_jax.runtime.workdir import versions
 from infusenet_jax.training.engine.experiment import CHECKPOINTS
-from infusenet_jax.training.results import about_run
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def write_untested(config: ConfigDict, workdir: Path, clips: Clips) -> Untested:
   """Writes results.json and, last, results.md."""
   counts = Counter(clips.database.tolist())
   counts = {key: counts[key] for key in in_order(counts)}
-  found = Untested(about_run(config, clips.simulated), workdir, counts)
+  found = Untested(about_run(config, clips.simulated, versions()), workdir, counts)
   about = found.about
   content = {
     "title": subtitle(about.title, about.data),
@@ -96,5 +97,5 @@ def read_untested(config: ConfigDict, workdir: Path) -> Untested:
     UserError: results.json cannot be read.
   """
   content: dict[str, Any] = read_json(workdir / RESULTS, "train in another --workdir")
-  about = about_run(config, bool(content.get("simulated")))
+  about = about_run(config, bool(content.get("simulated")), versions())
   return Untested(about, workdir, dict(content.get("clips", {})))

@@ -60,7 +60,7 @@ def test_compares_with_another_model(files, capsys):
   main(["--predictions", files[0], "--against", files[1]])
   printed = capsys.readouterr().out.split("\n\n")[-1]
   assert printed.startswith("Predictions minus the others, same clips (simulated data)")
-  assert printed.count(" points [") == 4
+  assert printed.count(" points [") == 4 and "( ): over subjects" in printed
 
 
 def test_scoring_needs_no_jax():

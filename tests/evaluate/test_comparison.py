@@ -63,7 +63,10 @@ def test_the_markdown_lines_up_and_shows_the_highest_mean(study):
   table = lines[start : start + 5]
   assert len({len(line) for line in table}) == 1
   cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
-  assert cells[0][1:4:2] == ["binary F1 [95 %]", "binary difference [95 %]"]
+  assert cells[0][1:4:2] == [
+    "binary F1 [clips] (subjects)",
+    "binary difference [clips] (subjects)",
+  ]
   assert cells[2][0] == "**InfuseNet**" and cells[2][1].startswith("75.0 ± 0.0 [")
   assert cells[2][3].startswith("+25.0 [+")
   assert cells[3][0] == "SSSNet" and cells[3][3:] == ["", ""]
@@ -94,7 +97,7 @@ def test_json_and_csv_hold_the_same(study):
     assert json.loads(line["config"]) == results["config"]
     table = line["average"].split()[0].lower()
     values = results["variants"][line["variant"]][table][line["f1"]]
-    for key in ("mean", "std", "low", "high", "difference", "difference_high"):
+    for key in ("mean", "std", "low", "high", "difference", "difference_subject_low"):
       shown = f"{values[key]:.1f}" if key in values else ""
       assert line[key] == shown
 

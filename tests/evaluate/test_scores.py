@@ -124,6 +124,39 @@ def test_intervals_hold_what_other_clips_would_score():
   assert 0.9 <= np.mean(held) <= 0.99
 
 
+def people(run, each):
+  """The same clips, `each` of one subject."""
+  count = len(run)
+  return dataclasses.replace(
+    run, subject=np.array([f"s{i // each:03d}" for i in range(count)])
+  )
+
+
+def test_intervals_over_subjects_know_that_clips_of_one_person_are_alike():
+  run = simulated_run(sizes=(120,))
+  alone = cd6me_tables(people(run, 1))  # Everyone gave one clip.
+  low, high = alone.subjects["au"]["binary"]
+  np.testing.assert_array_equal(low, alone.au["binary"].low)
+  np.testing.assert_array_equal(high, alone.au["binary"].high)
+  # Ten clips of each person, all alike: as much is known as from a tenth of them.
+  tenth = people(simulated_run(sizes=(12,)), 1)
+  clips = np.array([f"clip{i:03d}" for i in range(120)])
+  alike = dataclasses.replace(tenth[np.repeat(np.arange(12), 10)], clip=clips)
+  tables, expected = cd6me_tables(alike), cd6me_tables(tenth).au["binary"]
+  low, high = tables.subjects["au"]["binary"]
+  np.testing.assert_allclose(low, expected.low, rtol=0, atol=1e-9)
+  np.testing.assert_allclose(high, expected.high, rtol=0, atol=1e-9)
+  narrow = tables.au["binary"]
+  assert high[-1] - low[-1] > 2 * (narrow.high[-1] - narrow.low[-1])
+
+
+def test_differences_by_subjects_are_paired_too():
+  good, poor = (people(simulated_run(skill=skill), 3) for skill in (4.0, 1.0))
+  gain, low, high = compare(good, poor, by="subjects")["database"]["binary"]
+  assert gain == compare(good, poor)["database"]["binary"][0]
+  assert low < gain < high
+
+
 def test_leave_one_subject_out_is_scored_per_database():
   run = simulated_run()
   subjects = dataclasses.replace(

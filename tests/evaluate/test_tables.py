@@ -12,7 +12,7 @@ from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES
 from infusenet_jax.evaluate.scores import Scores, cd6me_tables
-from infusenet_jax.evaluate.tables import format_tables, write_tables
+from infusenet_jax.evaluate.tables import format_tables, subject_intervals, write_tables
 
 KEYS = ("casme2", "samm")
 
@@ -74,6 +74,7 @@ def test_json_and_csv_hold_the_tables(tmp_path, tables):
       for line, cell in zip(mine, results[f"{table}_table"][kind].items(), strict=True):
         assert line[table] == cell[0] and line["f1"] == kind
         assert float(line["high"]) == pytest.approx(cell[1]["high"], abs=0.051)
+        assert float(line["subject_low"]) == round(cell[1]["subject_low"], 1)
         assert float(line["always_positive"]) == round(cell[1]["always"], 1)
   fold = results["fold_table"]["macro"]["SAMM"]
   assert fold["AU17"] == pytest.approx(100 * tables.fold["macro"][1, 11], abs=1e-3)
@@ -114,6 +115,13 @@ def test_a_terminal_shows_the_tables(seeds):
   average = next(line for line in lines if line.startswith("Average")).split()
   assert float(average[1]) == round(100 * tables.au["binary"].mean[-1], 1)
   assert (("±" in "".join(lines)) is True) == (len(seeds) > 1)
+  place = next(i for i, line in enumerate(lines) if line.startswith("Average"))
+  ends = [end for pair in subject_intervals(tables, "au")[-1].values() for end in pair]
+  assert [float(x) for x in re.findall(r"[\d.]+", lines[place + 1])] == [
+    round(end, 1) for end in ends
+  ]
+  brackets = [i for i, sign in enumerate(lines[place]) if sign in "[]"]
+  assert [i for i, sign in enumerate(lines[place + 1]) if sign in "()"] == brackets
 
 
 def test_the_printed_tables_are_as_ever(tables):

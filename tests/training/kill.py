@@ -127,7 +127,7 @@ def differences(one: Path, other: Path) -> list[str]:
 def _results(workdir: Path) -> set[str]:
   found = [path for path in workdir.rglob("*") if path.is_file()]
   names = [str(path.relative_to(workdir)) for path in found if path.name[0] != "."]
-  return {name for name in names if "/checkpoints/" not in name}
+  return {n for n in names if "/checkpoints/" not in n and n != "log.txt"}
 
 
 def last_checkpoint(fold: Path) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from infusenet_jax.evaluate.scores import cd6me_tables
 from infusenet_jax.models import weights
 from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.workdir import fold_files
+from infusenet_jax.runtime.run_files import fold_files
 from infusenet_jax.training import svm
 from infusenet_jax.training.engine.steps import scale_frame
 from infusenet_jax.training.export_torch import main as export

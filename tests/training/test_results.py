@@ -5,7 +5,7 @@ import numpy as np
 from configs import baselines
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh
-from infusenet_jax.runtime.workdir import fold_folder
+from infusenet_jax.runtime.run_files import fold_folder
 from infusenet_jax.training.engine.experiment import make_experiment, make_job
 from infusenet_jax.training.results import read_samples, save_maps
 from tests.training.conftest import compiled_network

@@ -1,7 +1,9 @@
 """Whole runs on noise: tables, resuming, and what is refused."""
 
 import json
+import logging
 import os
+import re
 import shutil
 import signal
 from types import SimpleNamespace
@@ -13,10 +15,11 @@ from configs import cd6me
 from infusenet_jax.evaluate.predictions import read_predictions
 from infusenet_jax.runtime.errors import Preempted, UserError
 from infusenet_jax.runtime.text import duration
-from infusenet_jax.runtime.workdir import claim, keep_config
+from infusenet_jax.runtime.workdir import claim, keep_config, log_printed
 from infusenet_jax.training import run
 from infusenet_jax.training.engine.experiment import Experiment
 from infusenet_jax.training.engine.network import Network
+from tests.training.kill import last_checkpoint
 
 
 def outcome(workdir) -> dict[str, bytes]:
@@ -111,6 +114,47 @@ def test_a_damaged_newest_checkpoint_is_set_aside(tiny_config, train, tmp_path, 
   assert "is damaged" in caplog.text
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_finished_fold_keeps_the_optimisers_state_only_where_asked(
+  tiny_config, train, tmp_path, keep
+):
+  tiny_config.model.name = "ststnet"
+  tiny_config.train.keep_state = keep
+  tiny_config.folds = "samm"
+  train(tiny_config, tmp_path)
+  fold = tmp_path / "folds" / "seed45-samm"
+  kept = last_checkpoint(fold)
+  assert any("params" in name for name in kept)
+  assert any("opt_state" in name for name in kept) == keep
+  before = (fold / "predictions.csv").read_bytes()
+  for path in (fold / "predictions.csv", tmp_path / "results.md"):
+    path.unlink()
+  train(tiny_config, tmp_path)
+  assert (fold / "predictions.csv").read_bytes() == before
+
+
+def test_a_fold_whose_only_checkpoint_is_damaged_says_how_to_train_it_alone(
+  tiny_config, train, tmp_path
+):
+  tiny_config.model.name = "ststnet"
+  train(tiny_config, tmp_path)
+  fold, other = (tmp_path / "folds" / f"seed45-{name}" for name in ("samm", "casme2"))
+  before = (fold / "predictions.csv").read_bytes()
+  for path in (fold / "predictions.csv", tmp_path / "results.md"):
+    path.unlink()
+  for file in (fold / "checkpoints").rglob("*"):
+    if file.is_file():
+      file.write_bytes(b"")
+  said = rf"to train this fold alone again, delete {fold} and .*results\.md, then run"
+  with pytest.raises(UserError, match=said):
+    train(tiny_config, tmp_path)
+  shutil.rmtree(fold)
+  untouched = (other / "predictions.csv").stat().st_mtime_ns
+  train(tiny_config, tmp_path)
+  assert (fold / "predictions.csv").read_bytes() == before
+  assert (other / "predictions.csv").stat().st_mtime_ns == untouched
+
+
 @pytest.mark.slow
 def test_sigterm_while_the_last_fold_is_tested_stops_the_run(
   tiny_config, train, tmp_path, monkeypatch
@@ -141,6 +185,17 @@ def test_the_estimate_knows_of_folds_side_by_side(
   network = SimpleNamespace(mesh=SimpleNamespace(shape={"fold": side_by_side}))
   run.say_time_needed(cd6me.get_config(), network, tmp_path)
   assert f"321000 steps still to train take about {days}" in caplog.text
+
+
+@pytest.mark.parametrize("size, most", [(301, 300), (300, None)])
+def test_a_batch_larger_than_the_training_clips_is_warned_of(
+  tiny_config, monkeypatch, caplog, size, most
+):
+  counts = {"casme2": 20, "samm": 50, "mmew": 250}
+  monkeypatch.setattr(run, "clips_expected", lambda _: counts)
+  tiny_config.train.batch_size = size  # Folds casme2 and samm.
+  run.warn_of_large_batch(tiny_config)
+  assert (f"at most {most} clips to train on" in caplog.text) == bool(most)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
@@ -181,6 +236,45 @@ def test_junk_in_a_workdir_is_one_line(tiny_config, tmp_path, name, junk):
   ):
     keep_config(workdir, tiny_config, {"samm": "a"})
   assert "\n" not in str(refused.value)
+
+
+def test_the_workdir_keeps_what_was_said(tiny_config, tmp_path):
+  log = logging.getLogger("infusenet_jax.training")
+  for number in (1, 2):
+    with (
+      pytest.raises(UserError, match="mend it"),
+      claim(tmp_path, tiny_config),
+    ):
+      log.warning("said %d", number)
+      raise UserError("mend it")
+  log.warning("said elsewhere")
+  log_printed(tmp_path, "a table\n")
+  lines = (tmp_path / "log.txt").read_text().splitlines()
+  said = [re.sub(r"^\d{4}-\S+ \S+ ", "", line) for line in lines]
+  assert said == [
+    *("said 1", "UserError: mend it", "said 2", "UserError: mend it"),
+    "a table",
+  ]
+
+
+def test_a_log_file_that_cannot_be_written_ends_nothing(tiny_config, tmp_path, capfd):
+  (tmp_path / "log.txt").symlink_to("/dev/full")
+  with claim(tmp_path, tiny_config):
+    logging.getLogger("infusenet_jax.training").warning("said")
+  assert "Traceback" not in capfd.readouterr().err
+
+
+def test_simulated_data_are_named_before_anything_is_compiled(
+  tiny_config, tmp_path, monkeypatch, caplog
+):
+  def stop(*_):
+    raise UserError("compiling")
+
+  monkeypatch.setattr(run, "build_network", stop)
+  with pytest.raises(UserError, match="compiling"):
+    run.train_and_evaluate(tiny_config, tmp_path / "run")
+  assert "training on SIMULATED DATA" in caplog.text
+  assert "SIMULATED DATA" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_a_workdir_in_use_is_refused(tiny_config, tmp_path):

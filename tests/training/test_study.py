@@ -119,7 +119,7 @@ def test_an_unknown_variant_is_one_line_that_lists_them(config, tmp_path):
   config.only = "ststnet,resnet50"
   with pytest.raises(UserError, match=r"only names 'resnet50'.*ststnet, off_apexnet"):
     study.run(config, tmp_path)
-  with pytest.raises(UserError, match=r"study.py:all: expected one of models, abl"):
+  with pytest.raises(UserError, match=r"study:all: expected one of models, abl"):
     studies.get_config("all")
 
 

@@ -33,6 +33,7 @@ from infusenet_jax.evaluate.tables import (
   basis,
   fold_rows,
   rows,
+  subject_intervals,
 )
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
@@ -94,14 +95,27 @@ def write_report(
       *basis(tables, about.simulated),
     ],
     averages=[
-      (kind, NAMES[table].average, rows(tables, table)[-1][1][kind])
+      (
+        kind,
+        NAMES[table].average,
+        rows(tables, table)[-1][1][kind],
+        subject_intervals(tables, table)[-1][kind],
+      )
       for table in BY_AVERAGE
       for kind in AVERAGES
     ],
     kinds=AVERAGES,
     bars=_bars(tables, titled),
     several_runs=len(runs) > 1,
-    tables={names.table: rows(tables, table) for table, names in NAMES.items()},
+    tables={
+      names.table: [
+        (*row, ends)
+        for row, ends in zip(
+          rows(tables, table), subject_intervals(tables, table), strict=True
+        )
+      ]
+      for table, names in NAMES.items()
+    },
     columns=COLUMNS,
     folds=_folds(tables, runs[0]),
     panels=_panels(curves, titled),

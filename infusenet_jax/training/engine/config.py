@@ -10,6 +10,7 @@ from infusenet_jax.models.branches import BRANCHES
 from infusenet_jax.models.infusenet import INFUSIONS, PLACES
 from infusenet_jax.models.infusion import GATES
 from infusenet_jax.models.magnifier import MAGNIFIED, MagnifiedInput
+from infusenet_jax.runtime.configs import check_values
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine import optim
 
@@ -29,6 +30,7 @@ def check_config(config: ConfigDict) -> None:
   Raises:
     UserError: naming the field, what it holds and what it may hold.
   """
+  check_values(config)
   model, train = config.model, config.train
   choices = (
     ("config.model.name", model.name, ("infusenet", *BASELINES, *BRANCHES)),
@@ -104,16 +106,34 @@ def check_config(config: ConfigDict) -> None:
   if train.l2 < 0:
     raise UserError(f"config.train.l2 is {train.l2}; expected 0 or more")
   seeds = config.seeds
-  if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+  if not seeds or not all(_is_seed(seed) for seed in seeds):
     raise UserError(
-      f"config.seeds is {seeds!r}; expected whole numbers from 0, such as 45,46"
+      f"config.seeds is {seeds!r}; expected whole numbers from 0 and below 2^63, such "
+      "as 45,46"
     )
+  if not config.data_dir:
+    _check_simulated(config.simulated)
   drawn = sees_frames(config) and not (model.magnifier_weights or model.weights)
   if drawn and not train.magnifier and len(seeds) > 1:
     raise UserError(
       "config.model.magnifier_weights is empty, so each seed would draw a magnifier of "
       "its own, but a frozen one is shared by all seeds; name weights, give one seed, "
       "or set config.train.magnifier"
+    )
+
+
+def _is_seed(seed: object) -> bool:
+  return type(seed) is int and 0 <= seed < 2**63
+
+
+def _check_simulated(simulated: ConfigDict) -> None:
+  if not 0 < simulated.scale <= 1:
+    raise UserError(
+      f"config.simulated.scale is {simulated.scale}; expected above 0 and up to 1"
+    )
+  if not 0 <= simulated.nuisance <= 3:
+    raise UserError(
+      f"config.simulated.nuisance is {simulated.nuisance}; expected from 0 to 3"
     )
 
 

@@ -1,5 +1,6 @@
 """The network and clips that all folds and seeds share; tests trained folds."""
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,13 @@ from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import Fold
 from infusenet_jax.runtime.checkpoint import Checkpoints
 from infusenet_jax.runtime.devices import even_batch
-from infusenet_jax.runtime.workdir import fold_folder
-from infusenet_jax.training.engine.inputs import Inputs, input_arrays, make_inputs
+from infusenet_jax.runtime.run_files import LAST_WRITTEN, fold_folder
+from infusenet_jax.training.engine.inputs import (
+  Inputs,
+  Resident,
+  input_arrays,
+  make_inputs,
+)
 from infusenet_jax.training.engine.network import (
   Network,
   batch_shapes,
@@ -26,6 +32,8 @@ from infusenet_jax.training.engine.network import (
 )
 from infusenet_jax.training.engine.schedule import sequential_batches
 from infusenet_jax.training.engine.steps import TrainState, new_state
+
+_log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 
@@ -49,7 +57,17 @@ class Job:
 
 def open_checkpoints(folder: Path, seed: int, fold: str) -> Checkpoints:
   """The checkpoints of a seed and fold in the fold's folder."""
-  return Checkpoints(folder / CHECKPOINTS, whose={"fold": fold, "seed": seed})
+  whose, advice = {"fold": fold, "seed": seed}, how_to_train_again(folder)
+  return Checkpoints(folder / CHECKPOINTS, whose=whose, advice=advice)
+
+
+def how_to_train_again(folder: Path) -> str:
+  """Says how the fold of this folder is trained once more, and it alone."""
+  last = folder.parents[1] / LAST_WRITTEN
+  return (
+    f"to train this fold alone again, delete {folder} and {last}, then run the command "
+    "that began the run"
+  )
 
 
 def make_job(workdir: Path, seed: int, fold: Fold) -> Job:
@@ -153,4 +171,11 @@ def make_experiment(config: ConfigDict, network: Network, clips: Clips) -> Exper
   inputs = make_inputs(
     arrays, config.train.batch_size, network.mesh, network.steps_per_dispatch
   )
+  size = sum(array.nbytes for array in arrays.values()) / 1e9
+  if isinstance(inputs, Resident):
+    _log.info("all clips (%.2f GB) fit the device's memory and stay there", size)
+  else:
+    _log.info(
+      "clips (%.1f GB) do not fit the device's memory; each batch is sent there", size
+    )
   return Experiment(config, network, clips, inputs)

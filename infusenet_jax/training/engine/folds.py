@@ -20,11 +20,13 @@ from infusenet_jax.runtime.devices import is_main, replicated
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.preemption import Signals
+from infusenet_jax.runtime.run_files import LOSSES
 from infusenet_jax.training.engine.experiment import Experiment, Job
 from infusenet_jax.training.engine.schedule import Schedule
 from infusenet_jax.training.engine.steps import TrainState
 
-LOSSES = "losses.csv"
+# What a finished fold keeps only where config.train.keep_state says so.
+FOR_TRAINING = ("opt_state",)
 REDRAW_SECONDS = 1.0  # The loss beside the bar is fetched no more often.
 
 
@@ -177,7 +179,11 @@ class SideBySide:
       raise self.trainings[place].not_finite(failed, self.experiment.clips)
 
   def save(self, place: int) -> None:
-    self.trainings[place].checkpoints.save(self.pick(place))
+    """Writes a fold's state; of a finished one without what only training needs."""
+    training = self.trainings[place]
+    kept = self.experiment.config.train.get("keep_state", False)
+    left_out = FOR_TRAINING if training.is_done and not kept else ()
+    training.checkpoints.save(self.pick(place), left_out)
 
   def pick(self, place: int) -> TrainState:
     """Copies the state of the fold in a place, whole on every device."""

@@ -156,9 +156,7 @@ def make_inputs(
   """Puts arrays (N, ...) on the devices if they fit, or leaves them in host memory."""
   size = sum(array.nbytes for array in arrays.values())
   if not fits_device(size):
-    _log.info("clips stay in host memory: %.1f GB do not fit the device", size / 1e9)
     return Streamed(arrays, batch_size, mesh)
-  _log.info("clips on the device: %.2f GB", size / 1e9)
   whole = replicated(mesh)
 
   def gather(arrays: Batch, numbers: jax.Array) -> Batch:
@@ -192,14 +190,19 @@ def magnifier_arrays(
   magnified = jax.eval_shape(magnify, like)
   magnified_bytes = len(clips) * magnified.size // batch_size * magnified.dtype.itemsize
   if not frozen_magnifier or not fits_device(magnified_bytes + clips.flow.nbytes):
-    _log.info("magnified latents are computed in every step")
+    _log.info(
+      "motion is magnified anew in every step: %s",
+      "what comes of all clips does not fit the device's memory"
+      if frozen_magnifier
+      else "the magnifier is trained along",
+    )
     return frames
   parts = []
   batches = list(sequential_batches(np.arange(len(clips)), batch_size))
   for numbers, count in tqdm(batches, desc="magnifying", unit="batch", delay=3):
     batch = {name: array[numbers] for name, array in frames.items()}
     parts.append(np.asarray(magnify(put_batch(batch, mesh)))[:count])
-  _log.info("magnified latents of %d clips computed once", len(clips))
+  _log.info("magnified the motion in all %d clips, once for all epochs", len(clips))
   return {"latents": np.concatenate(parts)}
 
 

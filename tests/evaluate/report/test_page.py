@@ -18,7 +18,7 @@ from infusenet_jax.evaluate.report.clips import Sample, mistakes
 from infusenet_jax.evaluate.report.figures import Curve
 from infusenet_jax.evaluate.report.page import read_curve, write_report
 from infusenet_jax.evaluate.scores import cd6me_tables
-from infusenet_jax.evaluate.tables import fold_rows, rows
+from infusenet_jax.evaluate.tables import fold_rows, rows, subject_intervals
 from infusenet_jax.runtime.errors import UserError
 
 EVIL = "<script>alert(1)</script>\"'{{ 7 * 7 }}$\\frac{$"
@@ -182,9 +182,11 @@ def test_tables_show_the_scores(page, tmp_path):
     cells = [cell for _, kinds in rows(tables, table) for cell in kinds.values()]
     assert page.all_of("b", name) == [f"{cell.mean:.1f}" for cell in cells]
     found = page.all_of("td", name)
-    assert found[::3] == [f"{cell.std:.1f}" for cell in cells]
-    assert found[1::3] == [f"{cell.low:.1f} to {cell.high:.1f}" for cell in cells]
-    assert found[2::3] == [f"{cell.always:.1f}" for cell in cells]
+    assert found[::4] == [f"{cell.std:.1f}" for cell in cells]
+    assert found[1::4] == [f"{cell.low:.1f} to {cell.high:.1f}" for cell in cells]
+    ends = [x for kinds in subject_intervals(tables, table) for x in kinds.values()]
+    assert found[2::4] == [f"{low:.1f} to {high:.1f}" for low, high in ends]
+    assert found[3::4] == [f"{cell.always:.1f}" for cell in cells]
   folds = [
     f"{value:.1f}"
     for kind in ("binary", "macro")
@@ -197,10 +199,12 @@ def test_tables_show_the_scores(page, tmp_path):
   counts = [*run.labels[:10].sum(0), *run.labels[10:].sum(0)]
   assert page.all_of("small", "Fold by fold") == [str(count) for count in counts] * 2
   average = rows(tables, "database")[-1][1]["binary"]
-  first = page.all_of("p", "Scores")[:4]
+  low, high = subject_intervals(tables, "database")[-1]["binary"]
+  first = page.all_of("p", "Scores")[:5]
   assert first[:2] == ["binary F1, database average", f"{average.mean:.1f}"]
   assert first[2:] == [
-    f"95 % interval {average.low:.1f} to {average.high:.1f}",
+    f"95 % over clips {average.low:.1f} to {average.high:.1f}",
+    f"over subjects {low:.1f} to {high:.1f}",
     f"always positive {average.always:.1f}",
   ]
   assert "± runs" in page.all_of("th", "AU table")

@@ -1,0 +1,271 @@
+"""A run in its folder: from what its folds predicted to tables and report, at any time.
+
+Needs no JAX but for the pictures of clips, which are read from the records.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from infusenet_jax import __version__
+from infusenet_jax.clips.labels import CLIPS
+from infusenet_jax.clips.prepared import (
+  prepared_databases,
+  records_identity,
+  simulated_records_folder,
+)
+from infusenet_jax.evaluate.documents import About
+from infusenet_jax.evaluate.predictions import (
+  Predictions,
+  read_predictions,
+  write_predictions,
+)
+from infusenet_jax.evaluate.report.clips import Sample
+from infusenet_jax.evaluate.report.page import read_curve, write_report
+from infusenet_jax.evaluate.scores import Tables, cd6me_tables
+from infusenet_jax.evaluate.tables import format_tables, write_tables
+from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.files import read_arrays, read_json
+from infusenet_jax.runtime.run_files import (
+  CONFIG,
+  LOSSES,
+  MAPS,
+  PREDICTIONS,
+  RECORDS,
+  fold_files,
+  fold_folder,
+  results_exist,
+)
+
+if TYPE_CHECKING:
+  from infusenet_jax.clips.records import Clips
+
+_log = logging.getLogger(__name__)
+
+MOST_SAMPLES = 6
+# What a finished run's folder holds beside its folds.
+WRITTEN = (
+  *("report.html", "results.json", "results.md"),
+  *("au_table.csv", "database_table.csv", PREDICTIONS),
+)
+_ADVICE = "give the workdir of a run of `python -m infusenet_jax.main`"
+
+
+@dataclass(frozen=True)
+class Results:
+  """A finished run: its predictions, scored once.
+
+  Attributes:
+    about: title, config and versions, as all that is written says them.
+    workdir: where all of it is written.
+    predictions: of every fold and seed.
+    tables: of the predictions.
+    published: averages of another's run of this network, in %, by table and kind of
+      F1; None where there are none.
+  """
+
+  about: About
+  workdir: Path
+  predictions: Predictions
+  tables: Tables
+  published: Mapping[str, Mapping[str, float]] | None = None
+
+  def text(self) -> str:
+    """The tables for a terminal, and where the rest lies."""
+    return (
+      f"{format_tables(self.tables, self.about)}\n"
+      f"{self.beside_published()}"
+      f"Written to {self.workdir}: report.html, results.json, results.md,\n"
+      "au_table.csv, database_table.csv, predictions.csv\n"
+    )
+
+  def write_missing(self) -> None:
+    """Writes all files again where one of them was deleted."""
+    missing = [name for name in WRITTEN if not (self.workdir / name).exists()]
+    if missing:
+      _log.info("writing %s again", ", ".join(missing))
+      write_results(self, self.workdir, stored_samples(self))
+
+  def beside_published(self) -> str:
+    """The averages beside those published; "" unless the clips are those published."""
+    whole = self.tables.clips == tuple(CLIPS.values()) and self.tables.cross_database
+    if not self.published or self.predictions.simulated or not whole:
+      return ""
+    lines = ["Averages, F1 in percent:           here  published"]
+    for table, kinds in self.published.items():
+      for kind, published in kinds.items():
+        here = 100 * getattr(self.tables, table)[kind].mean[-1]
+        name = f"{table} table, {kind} F1"
+        lines.append(f"  {name:30s}{here:7.1f}{published:11.1f}")
+    return "\n".join(lines) + "\n\n"
+
+
+def open_run(workdir: Path) -> Results:
+  """The results of a finished run, from its folder alone.
+
+  Raises:
+    UserError: no run is there, or it is not finished.
+  """
+  config = ConfigDict(read_json(workdir / CONFIG, _ADVICE))
+  try:
+    missing = _missing_folds(config, workdir)
+    if missing:
+      raise UserError(
+        f"{workdir}: this run is not finished ({missing}); run the command that began "
+        "it again, it goes on where it stopped"
+      )
+    return read_results(config, workdir, _versions(workdir))
+  except (AttributeError, KeyError) as error:
+    raise UserError(
+      f"{workdir / CONFIG}: is no config of a run with folds ({error}); {_ADVICE}"
+    ) from error
+
+
+def about_run(
+  config: ConfigDict, simulated: bool, versions: Mapping[str, str]
+) -> About:
+  """The title of a run, its config and the versions of the packages it ran with."""
+  infuses = config.model.name == "infusenet"
+  title = f"InfuseNet, {config.name}" if infuses else config.name
+  return About(title, simulated, config=config, versions=versions)
+
+
+def read_results(
+  config: ConfigDict, workdir: Path, versions: Mapping[str, str]
+) -> Results:
+  """Scores the predictions of all folds that are in `workdir`.
+
+  Args:
+    config: of the run.
+    workdir: of the run.
+    versions: of the packages that it ran with.
+  """
+  predictions = read_predictions(fold_files(workdir, PREDICTIONS))
+  about = about_run(config, predictions.simulated, versions)
+  tables = cd6me_tables(predictions)
+  return Results(about, workdir, predictions, tables, config.get("published"))
+
+
+def write_results(results: Results, out: Path, samples: Sequence[Sample]) -> None:
+  """Writes predictions, report and tables of a run to `out`, its own folder or another.
+
+  Raises:
+    UserError: a file cannot be written.
+  """
+  predictions, workdir = results.predictions, results.workdir
+  out.mkdir(parents=True, exist_ok=True)
+  write_predictions(out / PREDICTIONS, predictions)
+  runs = sorted(set(zip(predictions.seed.tolist(), predictions.fold, strict=True)))
+  write_report(
+    out / "report.html",
+    results.about,
+    tables=results.tables,
+    predictions=predictions,
+    curves=[
+      read_curve(fold_folder(workdir, seed, fold) / LOSSES, seed, fold)
+      for seed, fold in runs
+      if (fold_folder(workdir, seed, fold) / LOSSES).exists()  # Some train no epochs.
+    ],
+    samples=samples,
+  )
+  write_tables(out, results.tables, results.about)
+
+
+def stored_samples(results: Results) -> list[Sample]:
+  """The report's sample clips, from the records that the run was trained on.
+
+  Where those are gone, or are others by now, there are none, and a warning says so.
+  """
+  config, workdir = results.about.config, results.workdir
+  folder = Path(
+    config.data_dir
+    or simulated_records_folder(config.simulated.dir, config.record_size)
+  )
+  without = "the report goes without pictures of clips"
+  if not prepared_databases(folder):
+    _log.warning("%s: no records are there any more; %s", folder, without)
+    return []
+  try:
+    if records_identity(folder) != fingerprints(workdir):
+      _log.warning("%s: holds other records than the run's; %s", folder, without)
+      return []
+    from infusenet_jax.clips.records import load_clips  # It needs JAX.
+
+    return read_samples(config, workdir, load_clips(folder, config.image_size))
+  except (ImportError, UserError) as error:
+    _log.warning("%s: cannot be read (%s); %s", folder, error, without)
+    return []
+
+
+def fingerprints(workdir: Path) -> dict[str, str]:
+  """What the records of each database were made from, as the run noted it."""
+  return read_json(workdir / RECORDS, _ADVICE)
+
+
+def _versions(workdir: Path) -> dict[str, str]:
+  """What the run ran with, as its results.json says; else what scores it now."""
+  path = workdir / "results.json"
+  if path.exists():
+    found = read_json(path, "delete it, and run the same command again").get("versions")
+    if isinstance(found, dict) and found:
+      return found
+  return {"infusenet-jax": __version__, "numpy": np.__version__}
+
+
+def _missing_folds(config: ConfigDict, workdir: Path) -> str:
+  """What is missing of a run's folds, in words; "" where it is finished."""
+  if results_exist(workdir):
+    return ""
+  if config.protocol != "cd6me":
+    return f"it has no results.md, and which folds {config.protocol} has is not known"
+  names = list(fingerprints(workdir))
+  if config.folds != "all":
+    names = [name.strip() for name in config.folds.split(",") if name.strip()]
+  missing = [
+    f"seed {seed} of {name}"
+    for seed in config.seeds
+    for name in names
+    if not (fold_folder(workdir, seed, name) / PREDICTIONS).exists()
+  ]
+  more = f" and {len(missing) - 3} more" * (len(missing) > 3)
+  return f"without {', '.join(missing[:3])}{more}" if missing else ""
+
+
+def sample_numbers(clips: "Clips") -> list[int]:
+  """One clip of each database, the first that shows most AUs."""
+  chosen = []
+  for key in dict.fromkeys(clips.database):
+    mine = np.flatnonzero(clips.database == key)
+    chosen.append(int(mine[np.argmax(clips.labels[mine].sum(1))]))
+  return chosen[:MOST_SAMPLES]
+
+
+def read_samples(config: ConfigDict, workdir: Path, clips: "Clips") -> list[Sample]:
+  """The samples with the maps that the first seed's folds kept, where they did."""
+  maps: dict[int, dict[str, np.ndarray]] = {}
+  for path in fold_files(workdir, MAPS, config.seeds[0]):
+    try:
+      content = read_arrays(path)
+    except (OSError, ValueError) as error:
+      _log.warning("%s: not readable (%s); the report goes without it", path, error)
+      continue
+    for name, values in content.items():
+      number, _, what = name.partition(" ")
+      maps.setdefault(int(number), {})[what] = values
+  return [
+    Sample(
+      database=str(clips.database[i]),
+      subject=str(clips.subject[i]),
+      clip=str(clips.clip[i]),
+      onset=clips.onset[i],
+      apex=clips.apex[i],
+      flow=clips.flow_in_pixels(i),
+      maps=maps.get(i, {}),
+    )
+    for i in sample_numbers(clips)
+  ]
