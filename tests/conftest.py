@@ -1,6 +1,8 @@
 """Shared by all tests: a small config and clips drawn from noise."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -19,6 +21,15 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)  # for processes that tests
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+  """A command that a test runs in this process takes the package's log over."""
+  log = logging.getLogger("infusenet_jax")
+  before = log.propagate, log.level, log.handlers[:]
+  yield
+  log.propagate, log.level, log.handlers[:] = before
 
 
 def make_tiny_config() -> ConfigDict:

@@ -55,7 +55,7 @@ def refusal(monkeypatch, capsys) -> Callable[..., str]:
     (["--config=configs/nowhere.py"], "configs/nowhere.py"),
     (["--config=configs/studies.py"], "configs/studies.py"),
     (["--config=study:model"], "expected one of models, ablations, rates"),
-    (["--config=studies"], "baselines, cd6me, magnifier, published, quickstart, study"),
+    (["--config=studies"], "published, quickstart, shipped, study"),
     (["--config=somewhere/cd6me.py"], "--config=cd6me names one that ships"),
     ([], "--config is missing"),
   ],

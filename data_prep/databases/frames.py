@@ -18,8 +18,8 @@ from infusenet_jax.clips.image_header import image_size
 from infusenet_jax.clips.window import window_numbers, window_reach
 from infusenet_jax.runtime.folders import folders_in
 
-DEPTH = 4  # Folders below the database's: CAS(ME)^3's part_A/data/part_A_split/part_A.
-HEADER_BYTES = 1 << 20  # Of a file, in which its size is looked for.
+DEPTH = 4  # Levels of folders: CAS(ME)^3 has part_A/data/part_A_split/part_A.
+HEADER_BYTES = 1 << 20  # Bytes of a file in which its width and height are looked for.
 CROP = "reg_"  # How names of cropped frames begin in CASME and CASME II.
 
 

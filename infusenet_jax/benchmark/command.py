@@ -184,5 +184,5 @@ def sweep(config: ConfigDict, repeats: int) -> list[dict[str, Any]]:
 
 
 def start() -> None:
-  """The command with its flags."""
+  """Runs `main` as a command, with its flags."""
   exit_with_one_line(lambda: run_command(main, PROG, __doc__, _FLAGS))

@@ -35,15 +35,19 @@ DIFFERENCE = (
 class Row:
   """The scores of one variant, and its differences from the reference.
 
-  differences: (difference, low, high over clips, low, high over subjects) by table and
-    F1 kind, in percent; None of the reference itself, or where there is none.
+  tables: of its predictions.
+  differences: {table: {F1 kind: (difference, low, high over clips, low, high over
+    subjects)}}, in percent; None for the reference itself, and in a study without one.
   """
 
   tables: Tables
   differences: dict[str, dict[str, tuple[float, ...]]] | None
 
   def values(self, table: str, kind: str) -> dict[str, float]:
-    """The average in percent: `SCORE`, `BY_SUBJECT` and, if known, `DIFFERENCE`."""
+    """Returns a table's average and, if known, its difference, in percent, by name.
+
+    The names are those in `SCORE`, `BY_SUBJECT` and `DIFFERENCE`.
+    """
     scores = getattr(self.tables, table)[kind]
     values = {name: 100 * float(getattr(scores, name)[-1]) for name in SCORE}
     ends = self.tables.subjects[table][kind]
@@ -96,12 +100,12 @@ def write_study(
   """Writes `study`.md, .csv and .json into `workdir` and returns the tables as text.
 
   Args:
-    workdir: of the study; None to write nothing.
-    study: its name, which names the files.
-    rows: by variant, of those that are finished: at least one.
-    about: the study.
-    tables: (title, ((row's name, variant), ...)) of each; a row whose variant is
-      unfinished is left out, and so is a table without rows.
+    workdir: folder of the study; None to write nothing.
+    study: its name; the files are called after it.
+    rows: {variant: its scores} of all variants that are finished, at least one.
+    about: the study's title, config and versions.
+    tables: of each table (title, ((name of the row, variant), ...)). A row is left out
+      if its variant is not in `rows`, and a table if it has no row.
     reference: the variant that the others were compared with, or "".
 
   Raises:
@@ -188,7 +192,7 @@ def _cells(rows: Mapping[str, Row], table: str) -> list[list[str]]:
 def _csv_lines(
   shown: Mapping[str, Mapping[str, str]], rows: Mapping[str, Row]
 ) -> list[list[str]]:
-  """The heading, then one line per table's row, average and F1 kind."""
+  """Makes the CSV's heading and a line for each row of a table, average and F1 kind."""
   columns = (*SCORE, *BY_SUBJECT, *DIFFERENCE)
   lines = [["table", "row", "variant", "average", "f1", *columns, "seeds"]]
   for name, of in shown.items():

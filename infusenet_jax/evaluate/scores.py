@@ -35,13 +35,15 @@ class Tables:
   seeds: of the runs, ascending.
   cross_database: whether each clip was predicted in the fold that leaves out its
     database, as CD6ME wants.
-  au: Scores (13,): 12 AUs over the clips of all folds together, then their average.
-  database: Scores (D + 1,): each database's mean over the AUs, then their average.
+  au: {kind: Scores (13,)}: each AU over the clips of all folds together, then the
+    average of the 12.
+  database: {kind: Scores (D + 1,)}: for each database the mean over the AUs, then the
+    average of the D.
   subjects: by table and kind, the ends (low, high) of the rows' 95 % intervals over
     subjects, (R,) each.
-  fold: (D, 13): each database's AUs, then their average; the mean over runs.
-  always: by table, "au" (13,) or "database" (D + 1,): what a model scores that always
-    says "positive".
+  fold: {kind: (D, 13)}: of each database its AUs, then their average; means over runs.
+  always: {"au" or "database": {kind: (13,) or (D + 1,)}}: the scores of a model that
+    always says "positive".
   """
 
   databases: tuple[str, ...]
@@ -75,15 +77,14 @@ def cd6me_tables(
   intervals over clips each database's clips are drawn again with replacement, the same
   draw for all runs; for those over subjects its subjects are, each with all clips.
   Clips of one person are alike, so the intervals over clips are too narrow for a claim
-  about other people. A rare AU is absent from many draws, which lowers its F1 and so
-  the whole distribution; its percentiles are therefore moved by estimate - mean over
-  the draws.
+  about other people. A rare AU is absent from many draws, which lowers its F1 in them;
+  the percentiles are therefore shifted by the estimate minus the mean over the draws.
 
   A database's row is computed over all of its clips, whichever folds they were
   predicted in, so leave-one-subject-out predictions are scored by the same code.
 
   Args:
-    predictions: of one model: any number of runs, the same clips in each.
+    predictions: of one model, in any number of runs on the same clips.
     resamples: how often the clips, and the subjects, are drawn again.
     seed: of those draws.
 
@@ -140,8 +141,8 @@ def compare(
 ) -> dict[str, dict[str, tuple[float, float, float]]]:
   """Computes how much more `first` scores than `second`, paired by clip.
 
-  Both models' averages are computed on the same draws of clips, so what is hard for
-  both cancels.
+  For the interval both models are scored on the same draws, so that clips which are
+  hard for both do not widen it.
 
   Args:
     first, second: of one model each, any number of runs.

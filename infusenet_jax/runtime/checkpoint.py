@@ -28,15 +28,17 @@ _log = logging.getLogger(__name__)
 class Checkpoints:
   """The checkpoints of one fold and seed, the newest `keep` of them.
 
-  Saving is asynchronous and atomic: a killed process leaves the one before, if any.
-  Each holds a checksum of the state, which Orbax's files do not: a single bit that has
-  changed on disk would be restored without a word.
+  Saving is asynchronous and atomic: if the process is killed while it saves, the
+  previous checkpoint, if any, stays intact. Each checkpoint holds a checksum of its
+  state. Orbax's files have none, so that without it a bit that has changed on disk
+  would be restored unnoticed.
 
   Args:
-    folder: theirs alone.
-    keep: how many.
-    whose: what the state belongs to, such as a fold and a seed; kept beside it.
-    advice: what to do where no checkpoint can be read; ends the message.
+    folder: where the checkpoints are kept; nothing else may be kept there.
+    keep: how many checkpoints are kept.
+    whose: what the state belongs to, such as a fold and a seed; kept in every
+      checkpoint and compared when it is restored.
+    advice: what the user can do if no checkpoint can be read; the end of the message.
   """
 
   def __init__(
@@ -56,8 +58,11 @@ class Checkpoints:
   def restore(self, like: State) -> State | None:
     """Restores the newest checkpoint that can be read; returns None if there is none.
 
-    Damaged ones are set aside, once an older one has been read. Fields that were left
-    out when it was saved are those of `like`.
+    Damaged checkpoints are renamed to damaged-STEP, once an older one has been read.
+    Fields that were left out when it was saved are taken from `like`.
+
+    Args:
+      like: a state with the shapes, types and device placement of the one wanted.
 
     Raises:
       UserError: there are checkpoints, but none can be read, or they belong to

@@ -18,8 +18,8 @@ from infusenet_jax.runtime.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-# What flock answers on a file system without locks: NFS without its daemon, Lustre
-# mounted without them, some FUSE.
+# The errors of flock on a file system without locks: NFS without its lock daemon,
+# Lustre mounted without locks, some FUSE file systems.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 

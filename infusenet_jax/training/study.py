@@ -155,9 +155,9 @@ def variant_config(config: ConfigDict, name: str) -> ConfigDict:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """A run logs its stages, which a study of dozens would bury.
+  """Keeps the log of a variant's run out of the study's, in which it would bury it.
 
-  They go to the run's own log file alone.
+  It goes to the run's own log file alone.
   """
   before = {
     handler: handler.level for handler in logging.getLogger("infusenet_jax").handlers

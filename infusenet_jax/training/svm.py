@@ -81,7 +81,7 @@ def check_config(config: ConfigDict) -> None:
 
 
 def train(config: ConfigDict, folder: Path) -> Results:
-  """The folds that are not finished, then the tables of all."""
+  """Trains the folds that are not finished, then writes the tables of all."""
   say_if_simulated(config)
   records = load_records(config)
   keep_config(folder, config, records.identity)

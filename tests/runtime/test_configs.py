@@ -39,7 +39,7 @@ def test_a_path_stays_a_path_and_may_build_on_one_that_ships(tmp_path, monkeypat
 
 @pytest.mark.parametrize("name", ["studies", "quickstart2:x"])
 def test_an_unknown_name_is_told_those_that_there_are(name):
-  with pytest.raises(UserError, match="cd6me, magnifier, published, quickstart, study"):
+  with pytest.raises(UserError, match="published, quickstart, shipped, study"):
     config_file(name)
 
 

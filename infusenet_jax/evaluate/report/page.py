@@ -38,7 +38,7 @@ from infusenet_jax.evaluate.tables import (
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 
-MOST_PANELS = 12  # Learning curves of more folds share one panel per database.
+MOST_PANELS = 12  # With more folds, the learning curves of a database share a panel.
 _TEMPLATES = environment("infusenet_jax.evaluate.report")
 
 

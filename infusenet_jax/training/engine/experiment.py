@@ -51,7 +51,7 @@ class Job:
     return f"seed {self.seed}, {what}"
 
   def open_checkpoints(self) -> Checkpoints:
-    """Those in its folder, which refuse another fold's or seed's."""
+    """Opens the checkpoints in its folder; those of another fold or seed are errors."""
     return open_checkpoints(self.folder, self.seed, self.fold.name)
 
 
@@ -96,7 +96,7 @@ class Experiment:
     return initial_state(self.config, self.network, seed)
 
   def predict(self, state: TrainState, fold: Fold) -> np.ndarray:
-    """Logits (N, 12) of the fold's N test clips, from the heads that decide."""
+    """Computes the deciding logits (N, 12) of the fold's N test clips; see `decide`."""
     if not fold.test.any():
       return np.zeros((0, len(AUS)), np.float32)
     rotations = self.network.rotate(state.weights)
@@ -129,7 +129,7 @@ class Experiment:
 
 
 def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
-  """Compiles the train steps and times them, on weights and as many clips of zeros."""
+  """Compiles the train steps and times one, on weights and `clips` clips of zeros."""
   state = blank_state(network)
   states = network.stack.fill(state)
   batch_size, folds = config.train.batch_size, network.mesh.shape["fold"]

@@ -27,7 +27,7 @@ from infusenet_jax.training.engine.steps import TrainState
 
 # What a finished fold keeps only where config.train.keep_state says so.
 FOR_TRAINING = ("opt_state",)
-REDRAW_SECONDS = 1.0  # The loss beside the bar is fetched no more often.
+REDRAW_SECONDS = 1.0  # At least so much time passes until the bar's loss is updated.
 
 
 @dataclass

@@ -86,7 +86,7 @@ def build_network(
     optimizer=optimizer,
     mesh=mesh,
     like=tuple(like),
-    # Compiled, since hundreds of small draws one by one take far longer.
+    # Compiled, since drawing hundreds of small arrays one by one takes far longer.
     draw=jax.jit(
       lambda key: steps.split_model(
         _create_model(config, nnx.Rngs(key)), train_magnifier

@@ -109,7 +109,7 @@ class Batches(NamedTuple):
 
 
 def steps_per_dispatch(mesh: Mesh) -> int:
-  """How many updates the devices of `mesh` are sent at once."""
+  """Returns how many updates a dispatch to the devices of `mesh` should hold."""
   return STEPS_ON_CPU if on_cpu(mesh) else STEPS_ON_ACCELERATORS
 
 
