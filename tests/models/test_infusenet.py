@@ -88,9 +88,8 @@ def test_the_magnifier_reproduces_the_authors(oracle):
 
 # Flax keeps running statistics in float32 whatever the network computes in.
 @pytest.mark.filterwarnings("ignore:scatter inputs have incompatible types")
-@pytest.mark.parametrize(
-  "name", [ORACLES[0], pytest.param(ORACLES[1], marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ORACLES)
 def test_training_in_float64_reproduces_the_authors_loss_and_gradients(name):
   oracle = _read(name)
   with jax.enable_x64(True):

@@ -56,7 +56,19 @@ def train(clips) -> Callable[[ConfigDict, Path], Results]:
   return functools.partial(start, clips=clips)
 
 
+def make_run_config() -> ConfigDict:
+  """The tiny config of a network that compiles fast: how runs go on is the same."""
+  config = make_tiny_config()
+  config.model.name = "ststnet"
+  return config
+
+
+@pytest.fixture
+def run_config() -> ConfigDict:
+  return make_run_config()
+
+
 @pytest.fixture(scope="session")
 def finished(networks_compiled_once, tmp_path_factory) -> Results:
-  """An undisturbed run of the tiny config: its results; its workdir is to be copied."""
-  return start(make_tiny_config(), tmp_path_factory.mktemp("finished"), make_clips())
+  """An undisturbed run of `run_config`: its results; its workdir is to be copied."""
+  return start(make_run_config(), tmp_path_factory.mktemp("finished"), make_clips())

@@ -74,7 +74,7 @@ def test_a_file_that_is_not_there_is_named_before_training(train, tmp_path):
 
 
 def test_another_row_is_refused():
-  with pytest.raises(UserError, match=r"published\.py:led: expected one of sssnet"):
+  with pytest.raises(UserError, match=r"published:led: expected one of sssnet"):
     published.get_config("led")
 
 

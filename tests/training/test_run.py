@@ -29,7 +29,7 @@ def outcome(workdir) -> dict[str, bytes]:
 
 
 def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
-  tiny_config, train, finished, tmp_path, monkeypatch
+  run_config, train, finished, tmp_path, monkeypatch
 ):
   printed = finished.text()
   assert "simulated data" in printed and "Database table" in printed
@@ -50,12 +50,12 @@ def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
   monkeypatch.setattr(run, "build_network", build)
   for _ in range(2):
     with pytest.raises(Preempted, match="run the same command again"):
-      train(tiny_config, tmp_path / "parts")
-  train(tiny_config, tmp_path / "parts")
+      train(run_config, tmp_path / "parts")
+  train(run_config, tmp_path / "parts")
   assert len(steps) == 2 * 2 * 4
   assert outcome(tmp_path / "parts") == outcome(finished.workdir)
 
-  again = train(tiny_config, tmp_path / "parts").text()
+  again = train(run_config, tmp_path / "parts").text()
   assert again.split("\n\nWritten")[0] == printed.split("\n\nWritten")[0]
   assert len(steps) == 2 * 2 * 4
 
@@ -79,11 +79,11 @@ def test_results_carry_config_versions_seed_and_the_word_simulated(
 
 @pytest.mark.slow
 def test_leaving_one_subject_out_trains_and_tests_inside_each_database(
-  tiny_config, clips, train, tmp_path
+  run_config, clips, train, tmp_path
 ):
-  tiny_config.protocol = "loso"
-  tiny_config.model.name = "ststnet"  # Compiled in no time.
-  train(tiny_config, tmp_path / "run")
+  run_config.protocol = "loso"
+  run_config.model.name = "ststnet"  # Compiled in no time.
+  train(run_config, tmp_path / "run")
   found = read_predictions([tmp_path / "run" / "predictions.csv"])
   tested = sorted(zip(found.fold, found.database, found.subject, strict=True))
   own = np.isin(clips.database, ["casme2", "samm"])
@@ -95,8 +95,8 @@ def test_leaving_one_subject_out_trains_and_tests_inside_each_database(
   assert len({fold for fold, *_ in tested}) == 10
 
 
-def test_a_damaged_newest_checkpoint_is_set_aside(tiny_config, train, tmp_path, caplog):
-  train(tiny_config, tmp_path / "whole")
+def test_a_damaged_newest_checkpoint_is_set_aside(run_config, train, tmp_path, caplog):
+  train(run_config, tmp_path / "whole")
   for name in ("predictions.csv", "results.md"):
     (tmp_path / "whole" / name).unlink()
   fold = tmp_path / "whole" / "folds" / "seed45-casme2"
@@ -108,7 +108,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside(tiny_config, train, tmp_path, 
   for file in newest.rglob("*"):
     if file.is_file():
       file.write_bytes(b"")
-  train(tiny_config, tmp_path / "whole")
+  train(run_config, tmp_path / "whole")
   assert (fold / "predictions.csv").read_bytes() == before
   assert (fold / "checkpoints" / f"damaged-{newest.name}").is_dir()
   assert "is damaged" in caplog.text
@@ -116,12 +116,11 @@ def test_a_damaged_newest_checkpoint_is_set_aside(tiny_config, train, tmp_path, 
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_finished_fold_keeps_the_optimisers_state_only_where_asked(
-  tiny_config, train, tmp_path, keep
+  run_config, train, tmp_path, keep
 ):
-  tiny_config.model.name = "ststnet"
-  tiny_config.train.keep_state = keep
-  tiny_config.folds = "samm"
-  train(tiny_config, tmp_path)
+  run_config.train.keep_state = keep
+  run_config.folds = "samm"
+  train(run_config, tmp_path)
   fold = tmp_path / "folds" / "seed45-samm"
   kept = last_checkpoint(fold)
   assert any("params" in name for name in kept)
@@ -129,15 +128,14 @@ def test_a_finished_fold_keeps_the_optimisers_state_only_where_asked(
   before = (fold / "predictions.csv").read_bytes()
   for path in (fold / "predictions.csv", tmp_path / "results.md"):
     path.unlink()
-  train(tiny_config, tmp_path)
+  train(run_config, tmp_path)
   assert (fold / "predictions.csv").read_bytes() == before
 
 
 def test_a_fold_whose_only_checkpoint_is_damaged_says_how_to_train_it_alone(
-  tiny_config, train, tmp_path
+  run_config, train, tmp_path
 ):
-  tiny_config.model.name = "ststnet"
-  train(tiny_config, tmp_path)
+  train(run_config, tmp_path)
   fold, other = (tmp_path / "folds" / f"seed45-{name}" for name in ("samm", "casme2"))
   before = (fold / "predictions.csv").read_bytes()
   for path in (fold / "predictions.csv", tmp_path / "results.md"):
@@ -147,19 +145,17 @@ def test_a_fold_whose_only_checkpoint_is_damaged_says_how_to_train_it_alone(
       file.write_bytes(b"")
   said = rf"to train this fold alone again, delete {fold} and .*results\.md, then run"
   with pytest.raises(UserError, match=said):
-    train(tiny_config, tmp_path)
+    train(run_config, tmp_path)
   shutil.rmtree(fold)
   untouched = (other / "predictions.csv").stat().st_mtime_ns
-  train(tiny_config, tmp_path)
+  train(run_config, tmp_path)
   assert (fold / "predictions.csv").read_bytes() == before
   assert (other / "predictions.csv").stat().st_mtime_ns == untouched
 
 
-@pytest.mark.slow
 def test_sigterm_while_the_last_fold_is_tested_stops_the_run(
-  tiny_config, train, tmp_path, monkeypatch
+  run_config, train, tmp_path, monkeypatch
 ):
-  tiny_config.model.name = "ststnet"
   predict = Experiment.predict
 
   def told(experiment, state, fold):
@@ -169,10 +165,10 @@ def test_sigterm_while_the_last_fold_is_tested_stops_the_run(
 
   monkeypatch.setattr(Experiment, "predict", told)
   with pytest.raises(Preempted):
-    train(tiny_config, tmp_path)
+    train(run_config, tmp_path)
   assert len(list(tmp_path.glob("folds/*/predictions.csv"))) == 2
   assert not (tmp_path / "results.md").exists()
-  train(tiny_config, tmp_path)
+  train(run_config, tmp_path)
   assert (tmp_path / "results.md").exists()
 
 
@@ -189,61 +185,61 @@ def test_the_estimate_knows_of_folds_side_by_side(
 
 @pytest.mark.parametrize("size, most", [(301, 300), (300, None)])
 def test_a_batch_larger_than_the_training_clips_is_warned_of(
-  tiny_config, monkeypatch, caplog, size, most
+  run_config, monkeypatch, caplog, size, most
 ):
   counts = {"casme2": 20, "samm": 50, "mmew": 250}
   monkeypatch.setattr(run, "clips_expected", lambda _: counts)
-  tiny_config.train.batch_size = size  # Folds casme2 and samm.
-  run.warn_of_large_batch(tiny_config)
+  run_config.train.batch_size = size  # Folds casme2 and samm.
+  run.warn_of_large_batch(run_config)
   assert (f"at most {most} clips to train on" in caplog.text) == bool(most)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
-  tiny_config, clips, train, tmp_path
+  run_config, clips, train, tmp_path
 ):
   clips.flow[:] = np.nan
   for _ in range(2):  # The second time from the saved state, which is no success.
     with pytest.raises(UserError, match=r"step 0 \(epoch 1, clips .* not finite"):
-      train(tiny_config, tmp_path)
+      train(run_config, tmp_path)
   assert not list(tmp_path.glob("folds/*/predictions.csv"))
 
 
-def test_a_workdir_of_a_run_on_other_records_is_refused(tiny_config, tmp_path):
-  keep_config(tmp_path, tiny_config, {"casme2": "a", "samm": "b"})
-  keep_config(tmp_path, tiny_config, {"casme2": "a", "samm": "b"})
+def test_a_workdir_of_a_run_on_other_records_is_refused(run_config, tmp_path):
+  keep_config(tmp_path, run_config, {"casme2": "a", "samm": "b"})
+  keep_config(tmp_path, run_config, {"casme2": "a", "samm": "b"})
   with pytest.raises(UserError, match="other records of samm"):
-    keep_config(tmp_path, tiny_config, {"casme2": "a", "samm": "c"})
+    keep_config(tmp_path, run_config, {"casme2": "a", "samm": "c"})
 
 
-def test_another_runs_workdir_is_refused_with_the_differences(tiny_config, tmp_path):
-  with claim(tmp_path, tiny_config) as workdir:
-    keep_config(workdir, tiny_config, {"samm": "a"})
-  tiny_config.train.epochs = 7
+def test_another_runs_workdir_is_refused_with_the_differences(run_config, tmp_path):
+  with claim(tmp_path, run_config) as workdir:
+    keep_config(workdir, run_config, {"samm": "a"})
+  run_config.train.epochs = 7
   with (
     pytest.raises(UserError, match=r"config\.train\.epochs is 2 there and 7 here"),
-    claim(tmp_path, tiny_config),
+    claim(tmp_path, run_config),
   ):
     pass
 
 
 @pytest.mark.parametrize("junk", ["", "[]", "{", "7", "[" * 100_000])
 @pytest.mark.parametrize("name", ["config.json", "records.json"])
-def test_junk_in_a_workdir_is_one_line(tiny_config, tmp_path, name, junk):
+def test_junk_in_a_workdir_is_one_line(run_config, tmp_path, name, junk):
   (tmp_path / name).write_text(junk)
   with (
     pytest.raises(UserError, match=rf"{name}: .*name another --workdir") as refused,
-    claim(tmp_path, tiny_config) as workdir,
+    claim(tmp_path, run_config) as workdir,
   ):
-    keep_config(workdir, tiny_config, {"samm": "a"})
+    keep_config(workdir, run_config, {"samm": "a"})
   assert "\n" not in str(refused.value)
 
 
-def test_the_workdir_keeps_what_was_said(tiny_config, tmp_path):
+def test_the_workdir_keeps_what_was_said(run_config, tmp_path):
   log = logging.getLogger("infusenet_jax.training")
   for number in (1, 2):
     with (
       pytest.raises(UserError, match="mend it"),
-      claim(tmp_path, tiny_config),
+      claim(tmp_path, run_config),
     ):
       log.warning("said %d", number)
       raise UserError("mend it")
@@ -257,40 +253,40 @@ def test_the_workdir_keeps_what_was_said(tiny_config, tmp_path):
   ]
 
 
-def test_a_log_file_that_cannot_be_written_ends_nothing(tiny_config, tmp_path, capfd):
+def test_a_log_file_that_cannot_be_written_ends_nothing(run_config, tmp_path, capfd):
   (tmp_path / "log.txt").symlink_to("/dev/full")
-  with claim(tmp_path, tiny_config):
+  with claim(tmp_path, run_config):
     logging.getLogger("infusenet_jax.training").warning("said")
   assert "Traceback" not in capfd.readouterr().err
 
 
 def test_simulated_data_are_named_before_anything_is_compiled(
-  tiny_config, tmp_path, monkeypatch, caplog
+  run_config, tmp_path, monkeypatch, caplog
 ):
   def stop(*_):
     raise UserError("compiling")
 
   monkeypatch.setattr(run, "build_network", stop)
   with pytest.raises(UserError, match="compiling"):
-    run.train_and_evaluate(tiny_config, tmp_path / "run")
+    run.train_and_evaluate(run_config, tmp_path / "run")
   assert "training on SIMULATED DATA" in caplog.text
   assert "SIMULATED DATA" in (tmp_path / "run" / "log.txt").read_text()
 
 
-def test_a_workdir_in_use_is_refused(tiny_config, tmp_path):
+def test_a_workdir_in_use_is_refused(run_config, tmp_path):
   with (
-    claim(tmp_path, tiny_config),
+    claim(tmp_path, run_config),
     pytest.raises(UserError, match="another run is using it"),
-    claim(tmp_path, tiny_config),
+    claim(tmp_path, run_config),
   ):
     pass
 
 
-def test_a_workdir_that_cannot_be_made_is_refused(tiny_config, tmp_path):
+def test_a_workdir_that_cannot_be_made_is_refused(run_config, tmp_path):
   (tmp_path / "file").write_text("")
   with (
     pytest.raises(UserError, match="cannot be written"),
-    claim(tmp_path / "file" / "run", tiny_config),
+    claim(tmp_path / "file" / "run", run_config),
   ):
     pass
 
@@ -324,10 +320,10 @@ def test_durations_are_in_units_that_people_use():
 
 
 def test_a_folder_without_records_is_refused_before_anything_is_compiled(
-  tiny_config, tmp_path, monkeypatch
+  run_config, tmp_path, monkeypatch
 ):
   monkeypatch.setattr(run, "build_network", None)
-  tiny_config.data_dir = str(tmp_path / "nowhere")
+  run_config.data_dir = str(tmp_path / "nowhere")
   with pytest.raises(UserError, match=r"config\.data_dir=.*no prepared records"):
-    run.train_and_evaluate(tiny_config, tmp_path / "run")
+    run.train_and_evaluate(run_config, tmp_path / "run")
   assert not (tmp_path / "run").exists()

@@ -100,28 +100,27 @@ def at_step(number: int, saved: Path, act, monkeypatch) -> None:
   "left, what", [(0, "losses.csv"), (20_000, "checkpoints")], ids=["losses", "state"]
 )
 def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
-  tiny_config, train, finished, disk, monkeypatch, left, what
+  run_config, train, finished, disk, monkeypatch, left, what
 ):
   # The second epoch of the first fold: a checkpoint is there, the next finds no room.
   fold = disk.folder / "run" / "folds" / "seed45-casme2"
   at_step(6, fold / "checkpoints" / "4", lambda: disk.fill(left), monkeypatch)
   with pytest.raises(UserError) as stopped:
-    train(tiny_config, disk.folder / "run")
+    train(run_config, disk.folder / "run")
   (line,) = str(stopped.value).splitlines()
   assert line.startswith(str(fold / what))
   assert "No space left on device" in line and "run the same command again" in line
   assert (fold / "checkpoints" / "4").exists()
   disk.make_room()
-  train(tiny_config, disk.folder / "run")
+  train(run_config, disk.folder / "run")
   assert differences(disk.folder / "run", finished.workdir) == []
   assert not list(disk.folder.rglob("*orbax-checkpoint-tmp*"))
 
 
 @pytest.mark.slow
 def test_a_disk_that_is_full_when_a_fold_is_tested_is_one_line(
-  tiny_config, train, disk, monkeypatch
+  run_config, train, disk, monkeypatch
 ):
-  tiny_config.model.name = "ststnet"
   predict = Experiment.predict
 
   def fill_first(*arguments):
@@ -130,30 +129,30 @@ def test_a_disk_that_is_full_when_a_fold_is_tested_is_one_line(
 
   monkeypatch.setattr(Experiment, "predict", fill_first)
   with pytest.raises(UserError, match=r"maps\.npz: cannot be written \(No space left"):
-    train(tiny_config, disk.folder / "run")
+    train(run_config, disk.folder / "run")
   disk.make_room()
   monkeypatch.setattr(Experiment, "predict", predict)
-  train(tiny_config, disk.folder / "run")
+  train(run_config, disk.folder / "run")
 
 
 @pytest.mark.slow
 def test_a_disk_that_turns_read_only_stops_the_run_and_loses_nothing(
-  tiny_config, train, finished, disk, monkeypatch
+  run_config, train, finished, disk, monkeypatch
 ):
   folds = disk.folder / "run" / "folds"
   saved = folds / "seed45-casme2" / "checkpoints" / "4"
   at_step(6, saved, lambda: freeze(folds), monkeypatch)
   with pytest.raises(UserError, match=r"Read-only file system\); .*same command again"):
-    train(tiny_config, disk.folder / "run")
+    train(run_config, disk.folder / "run")
   subprocess.run(["umount", folds], check=True)
-  train(tiny_config, disk.folder / "run")
+  train(run_config, disk.folder / "run")
   assert differences(disk.folder / "run", finished.workdir) == []
 
 
-def test_a_read_only_workdir_is_refused_in_one_line(tiny_config, disk):
+def test_a_read_only_workdir_is_refused_in_one_line(run_config, disk):
   folder = disk.folder / "run"
-  with claim(folder, tiny_config):
+  with claim(folder, run_config):
     pass
   refused = pytest.raises(UserError, match=r"--workdir=.*\(Read-only file system\)")
-  with read_only(folder), refused, claim(folder, tiny_config):
+  with read_only(folder), refused, claim(folder, run_config):
     pass
