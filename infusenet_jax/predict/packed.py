@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.evaluate.calibration import Calibration
 from infusenet_jax.runtime.checkpoint import checksum
-from infusenet_jax.runtime.devices import replicated
+from infusenet_jax.runtime.devices import replicate
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.training.engine.network import Network
@@ -62,7 +62,7 @@ class Packed:
         lambda place, leaf, member=member: self._leaf(member, place, leaf, path),
         network.like,
       )
-      found.append(jax.device_put(tree, replicated(network.mesh)))
+      found.append(replicate(tree, network.mesh))
     return tuple(found)
 
   def _leaf(self, member: int, place: tuple, like: Any, path: Path) -> Any:

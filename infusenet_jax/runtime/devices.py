@@ -5,8 +5,10 @@ import os
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -167,6 +169,20 @@ def on_cpu(mesh: Mesh) -> bool:
 def replicated(mesh: Mesh) -> NamedSharding:
   """The sharding of an array that every device holds whole."""
   return NamedSharding(mesh, PartitionSpec())
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+  """Copies each array of a tree to all devices, those of other processes too."""
+  where = replicated(mesh)
+
+  def copy(x: jax.Array) -> jax.Array:
+    if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+      return jax.device_put(x, where)
+    # JAX 0.10 takes no keys to devices of other processes, only what they are made of.
+    data = jax.device_put(jax.random.key_data(x), where)
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+
+  return jax.tree.map(copy, tree)
 
 
 def over_batch(mesh: Mesh) -> NamedSharding:

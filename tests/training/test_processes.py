@@ -20,11 +20,10 @@ ROOT = Path(__file__).parents[2]
 TRAIN = [
   "-m",
   "infusenet_jax.main",
-  "--config=configs/quickstart.py",
+  "--config=baselines:ststnet,quickstart",
   "--config.image_size=32",
   "--config.record_size=32",
   "--config.simulated.scale=0.02",
-  "--config.model.width=4",
   "--config.train.epochs=3",
   "--config.train.batch_size=8",
   "--config.train.checkpoint_epochs=1",

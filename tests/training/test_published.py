@@ -59,7 +59,7 @@ def test_a_row_runs(train, tmp_path):
   assert len(results.predictions) == 5
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_other_rows_run(train, tmp_path):
   for row in ("sssnet", "ststnet", "resnet18", "infusenet"):
     assert len(train(small(row), tmp_path / row).predictions) == 5
@@ -141,7 +141,7 @@ def test_no_epochs_test_a_checkpoint(checkpoint, train, clips, tmp_path):
   assert (tmp_path / "report.html").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_trained_fold_leaves_as_the_authors_checkpoint(
   checkpoint, train, tmp_path, monkeypatch, capsys
 ):

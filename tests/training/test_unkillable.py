@@ -16,7 +16,7 @@ from infusenet_jax.training.engine.experiment import Experiment
 from tests.training.kill import differences, kill_and_compare
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_run_that_was_killed_ends_like_one_that_was_not(tmp_path):
   config = "configs/baselines.py:ststnet,quickstart"  # Compiles in seconds.
   assert kill_and_compare(tmp_path, config, kills=1, seed=0) == []

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.runtime.checkpoint import Checkpoints
-from infusenet_jax.runtime.devices import is_main, replicated
+from infusenet_jax.runtime.devices import is_main, replicate
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.preemption import Signals
@@ -104,7 +103,7 @@ def resume(experiment: Experiment, job: Job) -> tuple[FoldTraining, TrainState]:
     "epoch_steps": jnp.int32(schedule.epoch_steps),
     "seed": jnp.uint32(job.seed % 2**32),
   }
-  own = jax.device_put(own, replicated(experiment.network.mesh))
+  own = replicate(own, experiment.network.mesh)
   fresh = experiment.initial_state(job.seed)._replace(**own)
   checkpoints = job.open_checkpoints()
   saved = checkpoints.restore(fresh)

@@ -16,6 +16,7 @@ from infusenet_jax.runtime.devices import (
   over_batch,
   over_folds,
   over_folds_and_batch,
+  replicate,
   replicated,
 )
 from infusenet_jax.training.engine import optim
@@ -91,7 +92,7 @@ def new_state(
     loss_sum=jnp.float32(0),
     failed_step=jnp.int32(-1),
   )
-  return jax.device_put(state, replicated(mesh))
+  return replicate(state, mesh)
 
 
 class Batches(NamedTuple):
