@@ -24,7 +24,7 @@ TRAIN = [
   "--config.image_size=32",
   "--config.record_size=32",
   "--config.simulated.scale=0.02",
-  "--config.train.epochs=3",
+  "--config.train.epochs=30",
   "--config.train.batch_size=8",
   "--config.train.checkpoint_epochs=1",
   # Rounding differs between one process and two, and Adam at a usual rate amplifies it.
@@ -91,7 +91,7 @@ def wait_for_epoch(workdir, epoch: int, started) -> None:
 
 
 def test_two_processes_stop_together_and_one_or_two_go_on(command, tmp_path):
-  command, logs = [*command, "--config.train.epochs=5"], tmp_path / "logs"
+  logs = tmp_path / "logs"
   assert end(start(command, tmp_path / "alone", logs, 1), logs) == [0]
 
   two = start(command, tmp_path / "two", logs)
