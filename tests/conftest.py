@@ -25,11 +25,19 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 @pytest.fixture(autouse=True)
 def log_as_it_was() -> Iterator[None]:
-  """A command that a test runs in this process takes the package's log over."""
-  log = logging.getLogger("infusenet_jax")
-  before = log.propagate, log.level, log.handlers[:]
+  """A command that runs in this process takes the package's log over.
+
+  It is given back before each test too: a fixture that many tests share runs commands.
+  """
+  give_log_back()
   yield
-  log.propagate, log.level, log.handlers[:] = before
+  give_log_back()
+
+
+def give_log_back() -> None:
+  log = logging.getLogger("infusenet_jax")
+  log.propagate, log.handlers[:] = True, []
+  log.setLevel(logging.NOTSET)
 
 
 def make_tiny_config() -> ConfigDict:

@@ -26,7 +26,7 @@ from infusenet_jax.clips.measured_flow import (
 from infusenet_jax.clips.strain import STRAINS
 from infusenet_jax.clips.window import SECONDS as WINDOW
 from infusenet_jax.clips.window import WindowApex
-from infusenet_jax.predict.findings import Frames, Interval, Pictures, Spot
+from infusenet_jax.predict.findings import SHOWN, Frames, Interval, Pictures, Spot
 from infusenet_jax.predict.networks import Networks
 from infusenet_jax.predict.video import Footage, Frame
 
@@ -244,7 +244,7 @@ def _interval(clip: _Clip, frames: Frames, networks: Networks, amp: float) -> In
   return Interval(
     **_when(clip.spot, frames),
     probability=clip.probability,
-    decision=clip.probability > 0.5,  # As the protocol: where the logit is above 0.
+    decision=clip.probability > SHOWN,
     motion_px=px,
     motion_percent=percent,
     notes=tuple(notes),

@@ -15,6 +15,10 @@ import numpy as np
 # What every output of such weights says.
 SIMULATED_WEIGHTS = "trained on simulated faces: for trying out, not for conclusions"
 
+SHOWN = 0.5  # An AU of a higher probability counts as shown: its logit is above 0.
+EXPRESSION_SECONDS = 0.2  # A short expression; frames that it should have at least:
+LEAST_FRAMES = 10
+
 # Parts of the face whose motion is told apart; left and right are in the picture.
 REGIONS = (
   "brow_left",

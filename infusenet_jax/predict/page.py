@@ -18,6 +18,9 @@ from infusenet_jax.clips.labels import AU_NAMES, AUS
 from infusenet_jax.evaluate.documents import to_json
 from infusenet_jax.evaluate.report.environment import environment
 from infusenet_jax.predict.findings import (
+  EXPRESSION_SECONDS,
+  LEAST_FRAMES,
+  SHOWN,
   SIMULATED_WEIGHTS,
   Frames,
   Interval,
@@ -26,9 +29,6 @@ from infusenet_jax.predict.findings import (
 )
 from infusenet_jax.predict.timeline import clock, timeline
 
-FEWEST_FRAMES = 10  # That an expression of `BRIEF` seconds should have.
-BRIEF = 0.2
-THRESHOLD = 0.5  # Of a probability: more counts as shown.
 MOST_OPEN = 5  # Intervals that are unfolded at first.
 LEAST_FULL = 0.25  # Pixels of flow in full colour; what is noise stays pale.
 _TEMPLATES = environment("infusenet_jax.predict", "infusenet_jax.evaluate.report")
@@ -82,7 +82,7 @@ def render(report: Report) -> str:
     line=line,
     cards=cards,
     most_open=MOST_OPEN,
-    threshold=100 * THRESHOLD,
+    threshold=100 * SHOWN,
     about=[
       (title, _rows(values))
       for title, values in (
@@ -107,12 +107,13 @@ def warnings(report: Report) -> list[str]:
   lines = []
   if report.model.get("simulated") and not _said("simulated faces", report.notes):
     lines.append(SIMULATED_WEIGHTS)
-  count = BRIEF * report.frames.fps
-  if count < FEWEST_FRAMES and not _said("frames a second", report.notes):
+  count = EXPRESSION_SECONDS * report.frames.fps
+  if count < LEAST_FRAMES and not _said("frames a second", report.notes):
     lines.append(
-      f"{report.frames.fps:.4g} frames a second are few: an expression of {BRIEF} s has"
-      f" {count:.2g} frames, and from {FEWEST_FRAMES} on its course can be seen. Brief"
-      " and small motions may be missed, and onset and apex are coarse."
+      f"{report.frames.fps:.4g} frames a second are few: an expression of"
+      f" {EXPRESSION_SECONDS} s has {count:.2g} frames, and from {LEAST_FRAMES} on its"
+      " course can be seen. Brief and small motions may be missed, and onset and apex"
+      " are coarse."
     )
   return [*lines, *report.notes]
 

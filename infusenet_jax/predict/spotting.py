@@ -21,8 +21,6 @@ from infusenet_jax.predict.findings import Frames, Spot
 from infusenet_jax.predict.motion import POINTS, UPPER_LIDS
 
 LONGEST = 0.5  # Seconds that a micro-expression lasts at most.
-SHORTEST = 0.2  # Seconds of a short one; see `frames_of_short`.
-FEWEST = 10  # Frames that it should have.
 # Motion in % of the distance between the eyes that one point alone must exceed; several
 # points that move together may each move less: their squares are summed.
 FLOOR = 0.5
@@ -57,22 +55,6 @@ _EYES = np.array([name.startswith("eye") for name, _, _ in POINTS])
 _BLINKING = _EYES | [name.startswith(("brow", "cheek")) for name, _, _ in POINTS]
 
 Extent = tuple[int, int, int, float]  # Onset, apex, offset (moments), height.
-
-
-def frames_of_short(fps: float) -> tuple[float, str | None]:
-  """How many frames an expression of 0.2 s has, and a warning if they are too few.
-
-  Args:
-    fps: frames a second.
-  """
-  count = SHORTEST * fps
-  if count >= FEWEST:
-    return count, None
-  return count, (
-    f"at {fps:.3g} frames a second an expression of {SHORTEST:g} s has only"
-    f" {count:.3g} frames, expected at least {FEWEST}: short ones may be missed; film"
-    f" at {FEWEST / SHORTEST:g} or more"
-  )
 
 
 def spot(frames: Frames) -> list[Spot]:

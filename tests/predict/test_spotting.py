@@ -5,7 +5,7 @@ import pytest
 
 from infusenet_jax.predict.findings import REGIONS, Frames
 from infusenet_jax.predict.motion import POINTS, UPPER_LIDS
-from infusenet_jax.predict.spotting import LONGEST, frames_of_short, spot
+from infusenet_jax.predict.spotting import LONGEST, spot
 
 NAMES = [name for name, _, _ in POINTS]
 CHIN = [i for i, name in enumerate(NAMES) if name == "chin"]
@@ -161,10 +161,3 @@ def test_frames_that_were_not_followed_are_refused():
   frames = make_frames()
   with pytest.raises(ValueError, match="path is None"):
     spot(Frames(**{**vars(frames), "path": None}))
-
-
-def test_few_frames_are_warned_of():
-  assert frames_of_short(50) == (10, None)
-  count, warning = frames_of_short(25)
-  assert count == 5
-  assert "only 5 frames" in warning and "film at 50 or more" in warning

@@ -5,7 +5,7 @@ shown. Nothing else of the two is used by what is measured.
 """
 
 import copy
-import importlib.util
+import importlib
 import json
 import sys
 from collections.abc import Iterable
@@ -60,6 +60,8 @@ def stand_in() -> None:
     ("ml_collections", {"ConfigDict": ConfigDict}),
     ("tqdm", {"tqdm": _no_progress}),
   ):
-    if name not in sys.modules and importlib.util.find_spec(name) is None:
+    try:
+      importlib.import_module(name)
+    except ImportError:
       sys.modules[name] = ModuleType(name)
       vars(sys.modules[name]).update(entries)
