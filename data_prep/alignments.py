@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.databases.annotations.clips import Clip
-from infusenet_jax.clips.alignment import Alignment, from_eyes
+from infusenet_jax.clips.faces.alignment import Alignment, from_eyes
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.text import csv_text, plain_text
 

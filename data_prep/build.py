@@ -22,9 +22,9 @@ from data_prep.output import check_space, digest, find_finished, unfinished
 from data_prep.records import RecordWriter
 from data_prep.simulator.truth import TruthWriter
 from data_prep.sources import Source, describe
-from infusenet_jax.clips.faces import FaceDetector
+from infusenet_jax.clips.faces.detector import FaceDetector
+from infusenet_jax.clips.flow.measured import FLOW_BATCH, make_measure
 from infusenet_jax.clips.labels import DATABASES
-from infusenet_jax.clips.measured_flow import FLOW_BATCH, make_measure
 from infusenet_jax.clips.schema import FRAMES, VERSION
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock

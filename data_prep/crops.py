@@ -12,9 +12,9 @@ import numpy as np
 
 from data_prep.databases.frames import KeyFrames
 from data_prep.frame_reader import FrameReader
-from infusenet_jax.clips.alignment import Alignment, warp, whole_frame
-from infusenet_jax.clips.faces import FaceDetector
-from infusenet_jax.clips.measured_flow import luma
+from infusenet_jax.clips.faces.alignment import Alignment, warp, whole_frame
+from infusenet_jax.clips.faces.detector import FaceDetector
+from infusenet_jax.clips.flow.measured import luma
 from infusenet_jax.clips.window import WindowApex
 
 

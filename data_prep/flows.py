@@ -7,7 +7,7 @@ import numpy as np
 from data_prep.crops import Crops
 from data_prep.databases.annotations.clips import Clip
 from data_prep.flow_arrays import FlowArray
-from infusenet_jax.clips.measured_flow import Measure, measure_batch
+from infusenet_jax.clips.flow.measured import Measure, measure_batch
 
 
 class MeasuredFlow:

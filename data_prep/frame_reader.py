@@ -3,8 +3,8 @@
 import numpy as np
 
 from data_prep.databases.frames import KeyFrames
-from infusenet_jax.clips.images import read_frame
-from infusenet_jax.clips.video import Video
+from infusenet_jax.clips.frames.images import read_frame
+from infusenet_jax.clips.frames.video import Video
 
 
 class FrameReader:

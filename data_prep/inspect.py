@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from data_prep.alignments import read_landmarks
-from infusenet_jax.clips.images import flow_colours
+from infusenet_jax.clips.frames.images import flow_colours
 from infusenet_jax.clips.labels import AUS, database_name
 from infusenet_jax.clips.prepared import prepared_databases
 from infusenet_jax.runtime.errors import UserError

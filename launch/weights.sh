@@ -12,5 +12,5 @@ python=$VENV/bin/python
   --workdir="$runs/shipped-twin" "$@"
 "$python" -m infusenet_jax.main --config=configs/shipped.py \
   --workdir="$runs/shipped" "$@"
-exec "$python" -m infusenet_jax.predict.pack --run "$runs/shipped" \
+exec "$python" -m infusenet_jax.predict.weights.pack --run "$runs/shipped" \
   --calibration-run "$runs/shipped-twin" --out "$out"

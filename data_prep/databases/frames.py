@@ -9,12 +9,12 @@ from data_prep.databases.annotations.clips import Clip
 from data_prep.databases.layouts import Layout, Release
 from data_prep.databases.listing import folders_below, plain
 from data_prep.databases.names import is_foreign
-from infusenet_jax.clips.frame_files import (
+from infusenet_jax.clips.frames.files import (
   frame_files,
   frame_number,
   without_copies,
 )
-from infusenet_jax.clips.image_header import image_size
+from infusenet_jax.clips.frames.header import image_size
 from infusenet_jax.clips.window import window_numbers, window_reach
 from infusenet_jax.runtime.folders import folders_in
 

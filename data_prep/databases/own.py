@@ -22,9 +22,9 @@ from data_prep.databases.frames import (
   number_frames,
 )
 from data_prep.databases.listing import plain
-from infusenet_jax.clips.frame_files import IMAGES
+from infusenet_jax.clips.frames.files import IMAGES
+from infusenet_jax.clips.frames.video import Video
 from infusenet_jax.clips.labels import AUS, NAME_RULE, is_own_database
-from infusenet_jax.clips.video import Video
 from infusenet_jax.runtime.errors import UserError
 
 NEEDED = ("database", "subject", "clip", "path", "onset", "apex", "offset", "aus")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from data_prep.databases.annotations.clips import Clip
-from infusenet_jax.clips.alignment import Alignment
+from infusenet_jax.clips.faces.alignment import Alignment
 from infusenet_jax.clips.schema import GRID, TRUTH
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infusenet_jax.clips.alignment import EYES_APART, EYES_CENTRE
+from infusenet_jax.clips.faces.alignment import EYES_APART, EYES_CENTRE
 from infusenet_jax.clips.prepared import prepared_databases
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.clips.schema import GRID, TRUTH

@@ -20,8 +20,8 @@ import matplotlib
 import numpy as np
 from tqdm import tqdm
 
-from infusenet_jax.clips.faces import FaceDetector
-from infusenet_jax.clips.images import read_frame
+from infusenet_jax.clips.faces.detector import FaceDetector
+from infusenet_jax.clips.frames.images import read_frame
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.text import text_table
 

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 from tqdm import tqdm
 
-from infusenet_jax.clips.flow import optical_flow
+from infusenet_jax.clips.flow.optical_flow import optical_flow
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.text import markdown_table
 
@@ -50,13 +50,13 @@ Milliseconds are the best of {repeats} runs on {cores} cores
 (other work on the machine: load {load:.1f}), ours in batches of {batch}, compilation
 ({compile:.0f} s per shape) not counted.{absent}
 
-By picture, infusenet_jax.clips.flow, no change of light:
+By picture, infusenet_jax.clips.flow.optical_flow, no change of light:
 
 {by_picture}
 
 ## The method
 
-`infusenet_jax/clips/flow.py` solves for motion, gain and offset together (the
+`clips/flow/optical_flow.py` solves for motion, gain and offset together (the
 generalised dynamic image model). Gain and offset are eliminated in a Gaussian window of
 sigma 8 px, so that a ramp of the light is as harmless as a gain. The motion has a
 Gaussian prior, a sum of bumps on grids of 4, 8, 16 and 32 px plus a free shift of the

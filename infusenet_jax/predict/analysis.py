@@ -11,10 +11,10 @@ from tqdm import tqdm
 from infusenet_jax.predict.aus import EXPRESSION_SECONDS, LEAST_FRAMES, describe
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Frames, Report
 from infusenet_jax.predict.given import Given, to_spots
-from infusenet_jax.predict.networks import Networks, shipped
-from infusenet_jax.predict.spotting import spot
-from infusenet_jax.predict.track import follow
-from infusenet_jax.predict.video import Footage, Frame, open_footage
+from infusenet_jax.predict.watch.spotting import spot
+from infusenet_jax.predict.watch.track import follow
+from infusenet_jax.predict.watch.video import Footage, Frame, open_footage
+from infusenet_jax.predict.weights.networks import Networks, shipped
 from infusenet_jax.runtime.workdir import versions
 
 

@@ -13,22 +13,22 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from infusenet_jax.clips.alignment import EYES_APART, Alignment, Face, warp
-from infusenet_jax.clips.faces import FaceDetector, align_face
-from infusenet_jax.clips.labels import AUS
-from infusenet_jax.clips.measured_flow import (
+from infusenet_jax.clips.faces.alignment import EYES_APART, Alignment, Face, warp
+from infusenet_jax.clips.faces.detector import FaceDetector, align_face
+from infusenet_jax.clips.flow.measured import (
   FLOW_BATCH,
   FLOWS,
   luma,
   make_measure,
   measure_batch,
 )
-from infusenet_jax.clips.strain import STRAINS
+from infusenet_jax.clips.flow.strain import STRAINS
+from infusenet_jax.clips.labels import AUS
 from infusenet_jax.clips.window import SECONDS as WINDOW
 from infusenet_jax.clips.window import WindowApex
 from infusenet_jax.predict.findings import SHOWN, Frames, Interval, Pictures, Spot
-from infusenet_jax.predict.networks import Networks
-from infusenet_jax.predict.video import Footage, Frame
+from infusenet_jax.predict.watch.video import Footage, Frame
+from infusenet_jax.predict.weights.networks import Networks
 
 ROUNDING = 1.01e-3  # Seconds between two time stamps that were rounded to milliseconds.
 PICTURE = 224  # Side of the pictures of an interval, pixels.

@@ -32,15 +32,15 @@ from tqdm import tqdm
 
 from infusenet_jax import __version__
 from infusenet_jax.clips.labels import AU_NAMES, AUS
-from infusenet_jax.predict import networks as trained
-from infusenet_jax.predict import outputs
 from infusenet_jax.predict.analysis import Settings, report_on
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Interval, Report
 from infusenet_jax.predict.given import Given, IntervalsFile, read_intervals
 from infusenet_jax.predict.jobs import Job, find_jobs
-from infusenet_jax.predict.movie import write_movie
 from infusenet_jax.predict.other_records import predict_records
-from infusenet_jax.predict.video import Footage, open_footage
+from infusenet_jax.predict.show import outputs
+from infusenet_jax.predict.show.movie import write_movie
+from infusenet_jax.predict.watch.video import Footage, open_footage
+from infusenet_jax.predict.weights import networks as trained
 from infusenet_jax.runtime.devices import keep_compiled, keep_freed_memory
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock, write_atomically

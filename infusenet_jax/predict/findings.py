@@ -137,4 +137,6 @@ class Report:
       UserError: it cannot be written, or a person changed the intervals.csv there.
     """
     # The room above: what it writes is what is defined here.
-    importlib.import_module("infusenet_jax.predict.outputs").save(self, Path(folder))
+    importlib.import_module("infusenet_jax.predict.show.outputs").save(
+      self, Path(folder)
+    )

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infusenet_jax.clips.frame_files import frame_files
-from infusenet_jax.predict.video import VIDEOS
+from infusenet_jax.clips.frames.files import frame_files
+from infusenet_jax.predict.watch.video import VIDEOS
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.folders import files_in, folders_in
 

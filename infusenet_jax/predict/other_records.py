@@ -35,7 +35,7 @@ from infusenet_jax.evaluate.predictions import (
 from infusenet_jax.evaluate.report.page import write_report
 from infusenet_jax.evaluate.scores import cd6me_tables
 from infusenet_jax.evaluate.tables import format_tables, write_tables
-from infusenet_jax.predict.networks import Networks, load_run
+from infusenet_jax.predict.weights.networks import Networks, load_run
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 from infusenet_jax.runtime.run_files import PREDICTIONS

@@ -12,8 +12,8 @@ from infusenet_jax.benchmark.spotting import document, measure
 from infusenet_jax.benchmark.spotting.baselines import MainDirection, Nose, peak_rule
 from infusenet_jax.benchmark.spotting.measure import OURS, SHARES, SPOTTERS, Video
 from infusenet_jax.benchmark.spotting.metric import Counts, count, match, overlap
-from infusenet_jax.clips.alignment import EYES_APART, EYES_CENTRE
-from infusenet_jax.predict.motion import SIZE
+from infusenet_jax.clips.faces.alignment import EYES_APART, EYES_CENTRE
+from infusenet_jax.predict.watch.motion import SIZE
 from infusenet_jax.runtime.errors import UserError
 
 RATE = 30.0

@@ -19,7 +19,7 @@ from data_prep.alignments import (
 from data_prep.crops import stream_crops
 from data_prep.databases.database import open_database
 from data_prep.inspect import CELL, MARK, _row
-from infusenet_jax.clips.alignment import (
+from infusenet_jax.clips.faces.alignment import (
   EYES_APART,
   EYES_CENTRE,
   Alignment,
@@ -28,7 +28,7 @@ from infusenet_jax.clips.alignment import (
   from_eyes,
   whole_frame,
 )
-from infusenet_jax.clips.faces import FaceDetector
+from infusenet_jax.clips.faces.detector import FaceDetector
 from infusenet_jax.runtime.errors import UserError
 from tests.data_prep.trees import draw_frame, write_casme2
 

@@ -17,10 +17,10 @@ from data_prep.crops import central_square, load_crops
 from data_prep.databases.database import open_database
 from data_prep.frame_reader import FrameReader
 from data_prep.sources import open_root
-from infusenet_jax.clips.alignment import whole_frame
-from infusenet_jax.clips.faces import FaceDetector
+from infusenet_jax.clips.faces.alignment import whole_frame
+from infusenet_jax.clips.faces.detector import FaceDetector
+from infusenet_jax.clips.flow.strain import optical_strain
 from infusenet_jax.clips.labels import AUS, DATABASES
-from infusenet_jax.clips.strain import optical_strain
 from tests.data_prep.builds import SIZE, build, files, records
 from tests.data_prep.trees import draw_frame, write_all, write_casme2, write_clip
 

@@ -18,11 +18,11 @@ import numpy as np
 from data_prep.simulator.portrait import action_units, canvas
 from data_prep.simulator.portrait.canvas import SIDES
 from data_prep.simulator.portrait.identity import Identity, draw_identity
-from infusenet_jax.clips.alignment import Face
-from infusenet_jax.clips.faces import FaceDetector
+from infusenet_jax.clips.faces.alignment import Face
+from infusenet_jax.clips.faces.detector import FaceDetector
 from infusenet_jax.clips.labels import AU_NAMES, AUS
 from infusenet_jax.predict.analysis import analyse
-from infusenet_jax.predict.networks import load_run, shipped
+from infusenet_jax.predict.weights.networks import load_run, shipped
 from infusenet_jax.runtime.devices import keep_compiled
 
 FPS = 100

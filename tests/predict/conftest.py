@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infusenet_jax.predict import aus
-from infusenet_jax.predict import networks as trained
+from infusenet_jax.predict.weights import networks as trained
 from tests.predict.films import (
   PretendedNetworks,
   pretended_measure,

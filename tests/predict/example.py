@@ -15,10 +15,10 @@ import numpy as np
 from data_prep.simulator.camera.film import Film
 from data_prep.simulator.camera.studio import Studio
 from data_prep.simulator.plan.population import PlannedClip, Shown
-from infusenet_jax.clips.alignment import EYES_APART, from_eyes, warp
+from infusenet_jax.clips.faces.alignment import EYES_APART, from_eyes, warp
 from infusenet_jax.clips.labels import AUS
 from infusenet_jax.predict.findings import REGIONS, Frames, Interval, Pictures, Report
-from infusenet_jax.predict.page import render
+from infusenet_jax.predict.show.page import render
 
 FPS = 30.0
 SECONDS = 24.0

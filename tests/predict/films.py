@@ -11,7 +11,7 @@ import matplotlib.cbook
 import numpy as np
 
 from infusenet_jax.clips.labels import AUS
-from infusenet_jax.predict.networks import Made
+from infusenet_jax.predict.weights.networks import Made
 
 SIDE = 192  # Pixels of a frame.
 

@@ -7,7 +7,7 @@ import pytest
 
 from infusenet_jax.predict import analysis
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Spot
-from infusenet_jax.predict.video import ArrayFootage, Frame
+from infusenet_jax.predict.watch.video import ArrayFootage, Frame
 from infusenet_jax.runtime.errors import UserError
 from tests.predict.films import face, smiles, wall
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from infusenet_jax.clips.faces import FaceDetector
+from infusenet_jax.clips.faces.detector import FaceDetector
 from infusenet_jax.clips.labels import AUS
 from infusenet_jax.predict.aus import PICTURE, _nearest, describe
 from infusenet_jax.predict.findings import Spot
-from infusenet_jax.predict.track import follow
-from infusenet_jax.predict.video import open_footage
+from infusenet_jax.predict.watch.track import follow
+from infusenet_jax.predict.watch.video import open_footage
 from tests.predict.films import face, smiles, wall
 
 

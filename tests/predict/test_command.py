@@ -10,9 +10,10 @@ import sys
 import pytest
 
 import infusenet_jax
-from infusenet_jax.predict import analysis, command, track
-from infusenet_jax.predict import networks as trained
+from infusenet_jax.predict import analysis, command
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Spot
+from infusenet_jax.predict.watch import track
+from infusenet_jax.predict.weights import networks as trained
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 from tests.predict.films import smiles, wall, write_film

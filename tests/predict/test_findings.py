@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.predict.test_outputs import make_report
+from tests.predict.show.test_outputs import make_report
 
 
 def frames_at(seconds):

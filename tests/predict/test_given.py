@@ -6,7 +6,7 @@ import pytest
 from infusenet_jax.predict.findings import Frames
 from infusenet_jax.predict.given import Given, read_intervals, to_spots
 from infusenet_jax.runtime.errors import UserError
-from tests.predict.test_outputs import make_report
+from tests.predict.show.test_outputs import make_report
 
 
 def read(path, text, encoding="utf-8"):

@@ -9,8 +9,8 @@ import pytest
 from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.evaluate.predictions import read_predictions
 from infusenet_jax.predict import other_records as module
-from infusenet_jax.predict.networks import load_run
 from infusenet_jax.predict.other_records import predict_clips, predict_records
+from infusenet_jax.predict.weights.networks import load_run
 from infusenet_jax.runtime.errors import UserError
 from tests.conftest import make_clips
 from tests.predict.runs import small_config, train

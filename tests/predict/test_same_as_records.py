@@ -7,7 +7,7 @@ import pytest
 from data_prep.databases.frames import number_frames
 from data_prep.simulator.writer import Parameters, simulate
 from data_prep.sources import open_root
-from infusenet_jax.clips.images import read_frame
+from infusenet_jax.clips.frames.images import read_frame
 from infusenet_jax.predict import analysis
 from tests.data_prep.builds import SIZE, build, records
 from tests.predict.films import PretendedNetworks, write_film

@@ -15,7 +15,7 @@ from data_prep.simulator.plan.population import INTENSITY, PlannedClip, Shown
 from data_prep.simulator.portrait import action_units
 from data_prep.simulator.portrait.canvas import SIDES, grid
 from data_prep.simulator.portrait.identity import Identity
-from infusenet_jax.clips.alignment import EYES_APART
+from infusenet_jax.clips.faces.alignment import EYES_APART
 
 CROP_EYES = EYES_APART * 224  # Distance between the pupils in a 224 px crop, pixels.
 _MOVING = 0.1  # Pixels in a 224 px crop from which a point counts as moving.

@@ -26,7 +26,7 @@ from infusenet_jax.benchmark.roofline import (
   time_calls,
 )
 from infusenet_jax.benchmark.steps import measure_steps
-from infusenet_jax.clips.flow import optical_flow
+from infusenet_jax.clips.flow.optical_flow import optical_flow
 from infusenet_jax.clips.labels import DATABASES
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.training.engine.config import compute_dtype

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from infusenet_jax.benchmark.spotting.metric import Span
-from infusenet_jax.clips.alignment import EYES_APART, EYES_CENTRE
-from infusenet_jax.predict.motion import SIZE
+from infusenet_jax.clips.faces.alignment import EYES_APART, EYES_CENTRE
+from infusenet_jax.predict.watch.motion import SIZE
 
 RATE = 30.0  # That of CAS(ME)^2, which they were made for.
 HALF = 0.175  # k, seconds: half a mean micro-expression.

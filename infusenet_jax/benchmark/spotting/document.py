@@ -28,7 +28,7 @@ from infusenet_jax.benchmark.spotting.metric import (
   match,
   overlap,
 )
-from infusenet_jax.predict import spotting
+from infusenet_jax.predict.watch import spotting
 from infusenet_jax.runtime.devices import keep_compiled
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
@@ -263,15 +263,15 @@ included.
 
 ## How it works
 
-1. **Follow** (predict/track.py): MTCNN finds the face twice a second; in between its
-   texture is followed (Lucas and Kanade, a similarity by RANSAC). The face becomes a
-   crop of 112 px, aligned anew only when the head has moved by 1.5 px in it.
-2. **Measure** (predict/motion.py): the project's own flow, blind to changes of light,
-   from a reference that moves on every 0.4 s. The motion of a rigid head (shift,
+1. **Follow** (predict/watch/track.py): MTCNN finds the face twice a second; in between
+   its texture is followed (Lucas and Kanade, a similarity by RANSAC). The face becomes
+   a crop of 112 px, aligned anew only when the head has moved by 1.5 px in it.
+2. **Measure** (predict/watch/motion.py): the project's own flow, blind to changes of
+   light, from a reference that moves on every 0.4 s. The motion of a rigid head (shift,
    affine and depth) is fitted robustly to the parts that no muscle moves and taken
    away; what is left at 24 points is their path, in % of the distance between the
    eyes.
-3. **Spot** (predict/spotting.py): a candidate is a moment at which points are
+3. **Spot** (predict/watch/spotting.py): a candidate is a moment at which points are
    elsewhere than shortly before *and* shortly after, by more than those two differ.
    The floor is {floor} % of the distance between the eyes, or a multiple of a point's
    own restlessness; it rises with the speed of the head. Onset and offset are taken

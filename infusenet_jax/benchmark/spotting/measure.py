@@ -15,8 +15,8 @@ from tqdm import tqdm
 from infusenet_jax.benchmark.spotting.baselines import RATE, MainDirection, Nose
 from infusenet_jax.benchmark.spotting.metric import Span, count
 from infusenet_jax.predict.findings import Frames
-from infusenet_jax.predict.spotting import spot
-from infusenet_jax.predict.track import Seen, follow
+from infusenet_jax.predict.watch.spotting import spot
+from infusenet_jax.predict.watch.track import Seen, follow
 from infusenet_jax.runtime.errors import UserError
 
 OURS = "this project"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from infusenet_jax.clips.images import flow_colours, frame_uri, heat_colours
+from infusenet_jax.clips.frames.images import flow_colours, frame_uri, heat_colours
 from infusenet_jax.clips.labels import AUS, database_name
 from infusenet_jax.evaluate.predictions import Predictions
 

@@ -29,8 +29,8 @@ from data_prep.simulator.portrait import action_units, canvas
 from data_prep.simulator.portrait.face import Lighting, draw_portrait
 from data_prep.simulator.portrait.identity import draw_identity
 from data_prep.simulator.workbooks import au_text, workbook_bytes
-from infusenet_jax.clips.alignment import EYES_APART
-from infusenet_jax.clips.faces import FaceDetector
+from infusenet_jax.clips.faces.alignment import EYES_APART
+from infusenet_jax.clips.faces.detector import FaceDetector
 from infusenet_jax.clips.labels import AUS
 
 

@@ -10,7 +10,7 @@ import pytest
 from data_prep.simulator.truth import crop_mask
 from data_prep.simulator.writer import Parameters, simulate
 from infusenet_jax.artefacts.truth import read_truth
-from infusenet_jax.clips.alignment import Alignment, from_eyes, warp
+from infusenet_jax.clips.faces.alignment import Alignment, from_eyes, warp
 from infusenet_jax.clips.records import load_clips
 from infusenet_jax.clips.schema import GRID
 from tests.data_prep.builds import build
