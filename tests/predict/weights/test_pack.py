@@ -8,7 +8,7 @@ import pytest
 
 from configs import shipped
 from infusenet_jax.predict.weights import pack as module
-from infusenet_jax.predict.weights.networks import load_run
+from infusenet_jax.predict.weights.networks import SHIPPED, load_run
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine.config import check_config
 from tests.predict.runs import small_config, train
@@ -78,7 +78,8 @@ def test_the_config_that_ships_and_its_twin_are_the_same_network():
 
 def test_the_wheel_takes_the_weights_along():
   text = (ROOT / "setup.cfg").read_text()
-  assert "infusenet_jax.predict = templates/*, weights/*" in text
+  named = re.search(r"^infusenet_jax.predict.weights = (.*)$", text, re.M)[1]
+  assert SHIPPED in SHIPPED.parent.glob(named)
   script = (ROOT / "launch" / "weights.sh").read_text()
   for name in re.findall(r"-m (\S+)", script):
     assert (ROOT / (name.replace(".", "/") + ".py")).is_file()
