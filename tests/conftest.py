@@ -18,7 +18,8 @@ from infusenet_jax.clips.records import Clips
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)  # for processes that tests start
 # A test's network runs for milliseconds, so compiling it less well takes less time.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+FAST_COMPILING = "--xla_backend_optimization_level=1"
+os.environ.setdefault("XLA_FLAGS", FAST_COMPILING)
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
@@ -38,6 +39,12 @@ def give_log_back() -> None:
   log = logging.getLogger("infusenet_jax")
   log.propagate, log.handlers[:] = True, []
   log.setLevel(logging.NOTSET)
+
+
+def on_devices(count: int) -> dict[str, str]:
+  """The environment of a process that has so many devices, all of them on the CPU."""
+  flags = f"{FAST_COMPILING} --xla_force_host_platform_device_count={count}"
+  return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
 def make_tiny_config() -> ConfigDict:

@@ -202,7 +202,7 @@ def test_a_fold_without_its_checkpoint_is_named(run, tmp_path):
     command.main([f"--workdirs={workdir}", f"--out={tmp_path / 'out'}"])
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_study_runs_from_nothing(tiny_config, tmp_path, monkeypatch):
   few = ("nuisance-0", "nuisance-1", "still-none", "still-motion-1")
   sets = [wanted for wanted in command.SETS if wanted.name in few]

@@ -88,8 +88,13 @@ def test_the_magnifier_reproduces_the_authors(oracle):
 
 # Flax keeps running statistics in float32 whatever the network computes in.
 @pytest.mark.filterwarnings("ignore:scatter inputs have incompatible types")
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(ORACLES[0], marks=pytest.mark.slow),
+    *(pytest.param(name, marks=pytest.mark.release) for name in ORACLES[1:]),
+  ],
+)
 def test_training_in_float64_reproduces_the_authors_loss_and_gradients(name):
   oracle = _read(name)
   with jax.enable_x64(True):
@@ -188,7 +193,7 @@ def test_rotations_given_are_used_and_change_nothing(infusion):
     np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("infusion", ["unitary", "published"])
 def test_infused_in_one_place_is_stage_1_alone(infusion):
   model = _small(infusion=infusion, infused=1)

@@ -149,7 +149,7 @@ def our_steps(network: SmallNetwork, count: int) -> list[dict]:
   with jax.enable_x64(True):
     graph, *state = steps.split_model(network.ours(), train_magnifier=True)
     optimizer, mesh = optim.make_optimizer(RATE, L2), device_mesh(BATCH)
-    train_step = steps.make_train_step(graph, optimizer, mesh, loss)
+    train_step = steps.make_train_steps(graph, optimizer, mesh, loss)
     states = steps.make_stack(mesh).fill(
       steps.new_state(tuple(state), optimizer, mesh)._replace(loss_sum=jnp.float64(0))
     )
@@ -159,7 +159,9 @@ def our_steps(network: SmallNetwork, count: int) -> list[dict]:
       names = ("flow", "onset", "apex", "window_apex")
       batch = {n: jnp.asarray(x)[None] for n, x in zip(names, inputs, strict=False)}
       batch |= {"labels": jnp.asarray(labels, float)[None]}
-      states = train_step(states, batch | {"weights": jnp.ones((1, BATCH))})
+      batch |= {"weights": jnp.ones((1, BATCH))}
+      one_step = {name: part[:, None] for name, part in batch.items()}
+      states, _ = train_step(states, steps.Batches({}, one_step))
       if step in (0, count - 1):
         one = jax.tree.map(lambda x: x[0], states)
         found.append(network.our_state(nnx.merge(graph, *one.weights)))

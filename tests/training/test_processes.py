@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from infusenet_jax.evaluate.predictions import read_predictions
+from tests.conftest import on_devices
 
 pytestmark = pytest.mark.slow
 
@@ -62,9 +63,8 @@ def start(command, workdir, logs, processes: int = 2) -> list[subprocess.Popen]:
     line = [*command, f"--workdir={workdir}", *(together if processes > 1 else ())]
     logs.mkdir(exist_ok=True)
     with (logs / f"{process}.log").open("w") as log:
-      environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
       started.append(
-        subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log, env=environment)
+        subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log, env=on_devices(1))
       )
   return started
 

@@ -1,7 +1,6 @@
 """Folds and seeds on groups of devices give what they give one after another."""
 
 import functools
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from infusenet_jax.evaluate.predictions import read_predictions
 from infusenet_jax.training.engine import inputs
+from tests.conftest import on_devices
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +56,12 @@ except Preempted:
 """
 
 
+MODELS = (
+  pytest.param("ststnet", marks=pytest.mark.slow),  # Compiles in seconds.
+  pytest.param("infusenet", marks=pytest.mark.release),
+)
+
+
 def run(
   workdir,
   devices: int,
@@ -63,15 +69,14 @@ def run(
   data: int = -1,
   stop: int = 0,
   dispatch: int = 1,
-  model: str = "infusenet",
+  model: str = "ststnet",
 ) -> int:
   """Starts the run, or goes on with it, on so many devices; its exit status."""
   numbers = (fold, data, stop, dispatch)
-  flags = f"--xla_force_host_platform_device_count={devices}"
   done = subprocess.run(
     [sys.executable, "-c", RUN, workdir, model, *map(str, numbers)],
     cwd=ROOT,
-    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+    env=on_devices(devices),
     capture_output=True,
     text=True,
   )
@@ -85,10 +90,10 @@ def logits(workdir) -> np.ndarray:
   return found.logits[order]
 
 
-@pytest.mark.slow
-def test_six_folds_on_six_devices_give_what_one_gives(tmp_path):
-  assert run(tmp_path / "one", devices=1, fold=1) == 0
-  assert run(tmp_path / "six", devices=6, fold=6) == 0
+@pytest.mark.parametrize("model", MODELS)
+def test_six_folds_on_six_devices_give_what_one_gives(model, tmp_path):
+  assert run(tmp_path / "one", devices=1, fold=1, model=model) == 0
+  assert run(tmp_path / "six", devices=6, fold=6, model=model) == 0
   one, six = logits(tmp_path / "one"), logits(tmp_path / "six")
   assert one.shape == six.shape == (2 * 58, 12)
   np.testing.assert_allclose(six, one, rtol=1e-3, atol=1e-3)
@@ -104,14 +109,15 @@ def test_six_folds_on_six_devices_give_what_one_gives(tmp_path):
   assert np.ptp(np.array(losses[0])[:, :, 1]) > 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
 def test_folds_of_unequal_length_in_dispatches_of_four_steps_give_what_one_gives(
-  tmp_path,
+  model, tmp_path
 ):
   """Epochs of six and of seven steps, so that no dispatch ends where they do."""
-  assert run(tmp_path / "one", devices=1, fold=1) == 0
-  assert run(tmp_path / "four", devices=6, fold=6, stop=3, dispatch=4) == 75
-  assert run(tmp_path / "four", devices=6, fold=6, dispatch=4) == 0
+  run_it = functools.partial(run, model=model)
+  assert run_it(tmp_path / "one", devices=1, fold=1) == 0
+  assert run_it(tmp_path / "four", devices=6, fold=6, stop=3, dispatch=4) == 75
+  assert run_it(tmp_path / "four", devices=6, fold=6, dispatch=4) == 0
   one, four = logits(tmp_path / "one"), logits(tmp_path / "four")
   np.testing.assert_allclose(four, one, rtol=1e-3, atol=1e-3)
   for path in (tmp_path / "one").glob("folds/*/losses.csv"):
@@ -122,7 +128,7 @@ def test_folds_of_unequal_length_in_dispatches_of_four_steps_give_what_one_gives
 
 @pytest.mark.slow
 def test_a_run_goes_on_however_its_folds_are_spread_over_devices(tmp_path):
-  parts, go_on = tmp_path / "parts", functools.partial(run, model="flow_branch")
+  parts, go_on = tmp_path / "parts", run
   # Stopped in its fourth fold on one device, and again with six folds side by side.
   assert go_on(parts, devices=1, fold=1, stop=45) == 75
   assert go_on(parts, devices=6, fold=6, stop=5) == 75

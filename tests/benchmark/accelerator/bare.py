@@ -31,22 +31,25 @@ def allowed() -> set[str]:
   return found
 
 
-class Refused:
-  """A finder that finds nothing of the distributions that are not allowed."""
+class Bare:
+  """Finds what another finder does, but for distributions that are not allowed."""
 
-  def __init__(self):
-    self.kept = allowed()
+  def __init__(self, finder):
+    self.finder, self.kept = finder, allowed()
     self.owners = importlib.metadata.packages_distributions()
 
+  def __getattr__(self, name: str):
+    return getattr(self.finder, name)
+
   def find_spec(self, name: str, path=None, target=None):
-    """Raises for a module of another distribution, and leaves the rest to others."""
+    """The module's spec; None, as where it is not installed, for all others."""
     owners = {o.lower().replace("_", "-") for o in self.owners.get(name, ())}
     if owners and not owners & self.kept and name not in OURS:
-      raise ModuleNotFoundError(f"No module named {name!r} in a bare environment")
-    return None
+      return None
+    return self.finder.find_spec(name, path, target)
 
 
 if __name__ == "__main__":
-  sys.meta_path.insert(0, Refused())
+  sys.meta_path[:] = [Bare(finder) for finder in sys.meta_path]
   sys.argv = sys.argv[1:]
   runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

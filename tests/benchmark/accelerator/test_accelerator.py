@@ -35,7 +35,7 @@ def measured(tmp_path_factory):
   return out / "numbers", run(), run
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.skipif(shutil.which("timeout") is None, reason="needs GNU timeout")
 def test_every_part_is_measured_with_few_packages_and_tabulated(measured):
   folder, done, again = measured

@@ -87,7 +87,7 @@ def drawn(config: ConfigDict, path) -> Networks:
 
 
 @pytest.mark.parametrize(
-  "name", ["ststnet", pytest.param("infusenet", marks=pytest.mark.slow)]
+  "name", ["ststnet", pytest.param("infusenet", marks=pytest.mark.release)]
 )
 def test_each_fold_says_again_what_it_said_in_its_run(name, workdir, tmp_path):
   clips = make_clips()
@@ -200,7 +200,7 @@ MODELS = {"infusenet": {}, **baselines.MODELS}
 @pytest.mark.parametrize(
   "name",
   [
-    pytest.param(name, marks=[] if name in ("ststnet",) else pytest.mark.slow)
+    pytest.param(name, marks=[] if name == "ststnet" else pytest.mark.release)
     for name in MODELS
   ],
 )

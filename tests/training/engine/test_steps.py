@@ -1,7 +1,6 @@
 """The compiled steps: donation, frozen parts, one compile, many devices like one."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from infusenet_jax.training.engine.network import (
   initial_state,
 )
 from infusenet_jax.training.engine.steps import Batches, masked_bce, split_model
+from tests.conftest import on_devices
 from tests.training.conftest import compiled_network
 
 ROOT = Path(__file__).parents[3]
@@ -160,12 +160,10 @@ print(json.dumps({"losses": losses, "norm": norm}))
 
 
 def steps_with(devices: int, folds: int) -> dict:
-  flags = f"--xla_force_host_platform_device_count={devices}"
-  environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
   done = subprocess.run(
     [sys.executable, "-c", STEPS_ON_ALL_DEVICES, str(folds)],
     cwd=ROOT,
-    env=environment,
+    env=on_devices(devices),
     capture_output=True,
     text=True,
     check=False,
@@ -174,8 +172,13 @@ def steps_with(devices: int, folds: int) -> dict:
   return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("folds", [1, 2], ids=["1x8", "2x4"])
+@pytest.mark.parametrize(
+  "folds",
+  [
+    pytest.param(1, id="1x8", marks=pytest.mark.release),
+    pytest.param(2, id="2x4", marks=pytest.mark.slow),
+  ],
+)
 def test_eight_devices_give_the_numbers_of_one(folds):
   one, eight = steps_with(1, 1), steps_with(8, folds)
   losses = np.array(eight["losses"])
