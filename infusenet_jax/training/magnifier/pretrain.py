@@ -14,6 +14,7 @@ artefacts enter it. Oh et al.'s regularisers split a latent into texture and sha
 this variant has no texture latent to regularise.
 """
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -59,9 +60,13 @@ def pretrain(config: ConfigDict, workdir: str | Path) -> None:
   graph, params = nnx.split(eulerian_magnifier(config.seed))
   optimizer = make_optimizer(config)
   step = make_step(graph, optimizer, config.still_weight)
-  with claim(workdir, config) as folder:
+  with contextlib.ExitStack() as stack:
+    folder = stack.enter_context(claim(workdir, config))
     keep_config(folder, config, records={})
-    checkpoints = Checkpoints(folder / "checkpoints")
+    # Closed whatever happens: the last one may still be being written.
+    checkpoints = stack.enter_context(
+      contextlib.closing(Checkpoints(folder / "checkpoints"))
+    )
     average = jax.tree.map(jnp.copy, params)
     fresh = PretrainState(params, average, optimizer.init(params), jnp.int32(0))
     state = checkpoints.restore(fresh) or fresh
@@ -81,7 +86,6 @@ def pretrain(config: ConfigDict, workdir: str | Path) -> None:
           *(pace, pace * (config.steps - number) / 60),
         )
         losses = []
-    checkpoints.close()
 
 
 def batches(config: ConfigDict, done: int) -> Iterator[tuple[int, Pairs]]:

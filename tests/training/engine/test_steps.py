@@ -172,13 +172,8 @@ def steps_with(devices: int, folds: int) -> dict:
   return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(
-  "folds",
-  [
-    pytest.param(1, id="1x8", marks=pytest.mark.release),
-    pytest.param(2, id="2x4", marks=pytest.mark.slow),
-  ],
-)
+@pytest.mark.release
+@pytest.mark.parametrize("folds", [1, 2], ids=["1x8", "2x4"])
 def test_eight_devices_give_the_numbers_of_one(folds):
   one, eight = steps_with(1, 1), steps_with(8, folds)
   losses = np.array(eight["losses"])
