@@ -30,6 +30,12 @@ def get_config() -> ConfigDict:
       "seed": 0,
       "labels": "statistics",  # AU patterns as often as in the six databases
       "nuisance": 1.0,  # lighting, head motion, noise; 0 switches them off
+      # What makes it harder, as flags of `data_prep simulate`, such as "5:0.4,6:0.3".
+      "strength": "",  # factor on each AU's motion and relief
+      "doubtful": "",  # share of an AU's coded clips that do not show it
+      "missed": "",  # clips that show an AU uncoded, per coded one
+      "coders": "",  # factor on both shares, by database
+      "unlike": 0.0,  # by how much databases differ in AUs' strengths
     }
   )
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.databases.find import SIMULATED
@@ -9,10 +10,20 @@ from data_prep.databases.layouts import LAYOUTS
 from data_prep.simulator.camera.nuisance import KINDS
 from data_prep.simulator.long.story import RATES
 from data_prep.simulator.long.videos import LongParameters, simulate_long
+from data_prep.simulator.plan.difficulty import PLAIN, Difficulty, Pairs
 from data_prep.simulator.plan.population import DATABASES, PlannedClip, positives
 from data_prep.simulator.writer import Parameters, simulate
+from infusenet_jax.clips.labels import AUS
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.text import text_table
+
+# Options of pairs, and what --help says of them.
+_DIFFICULTY = {
+  "strength": "factor on the motion and relief of an AU, 0 to 3 (default: 1 each)",
+  "doubtful": "share of an AU's coded clips that do not show it, 0 to 1 (default: 0)",
+  "missed": "clips that show an AU uncoded, per coded one, 0 to 3 (default: 0)",
+  "coders": "factor on both shares in a database, 0 to 3 (default: 1)",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +77,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--databases",
     default=",".join(DATABASES),
     help=f"comma-separated, of {','.join(DATABASES)} (default: all)",
+  )
+  harder = parser.add_argument_group(
+    "difficulty", "pairs such as 5:0.4,6:0.3; docs/simulator.md says what each does"
+  )
+  for name, help in _DIFFICULTY.items():
+    harder.add_argument(f"--{name}", default="", metavar="PAIRS", help=help)
+  harder.add_argument(
+    "--unlike",
+    type=float,
+    default=PLAIN.unlike,
+    help="how much databases differ in AUs' strengths, sd of the logarithm (default 0)",
   )
   long = parser.add_argument_group(
     "long videos", "with --out, --seed and --nuisance; for spotting (docs/spotting.md)"
@@ -122,6 +144,7 @@ def _long_parameters(args: argparse.Namespace) -> LongParameters:
     for name in ("scale", "frames", "only", "still", "labels")
     if getattr(args, name) != getattr(default, name)
   ]
+  given += [f"--{name}" for name in (*_DIFFICULTY, "unlike") if getattr(args, name)]
   if args.databases != ",".join(DATABASES):
     given.append("--databases")
   if given:
@@ -183,7 +206,44 @@ def _parameters(args: argparse.Namespace) -> Parameters:
     databases=tuple(key for key in DATABASES if key in chosen),
     only=args.only,
     still=args.still,
+    difficulty=difficulty_of(args),
   )
+
+
+def difficulty_of(args: argparse.Namespace) -> Difficulty:
+  """Reads what makes a simulation harder from the flags."""
+  if not 0 <= args.unlike <= 1:
+    raise UserError(f"--unlike={args.unlike:g}: give a number from 0 to 1")
+  return Difficulty(
+    **{
+      name: _pairs(
+        name,
+        getattr(args, name),
+        DATABASES if name == "coders" else AUS,
+        1 if name == "doubtful" else 3,
+      )
+      for name in _DIFFICULTY
+    },
+    unlike=args.unlike,
+  )
+
+
+def _pairs(name: str, text: str, keys: Sequence[int | str], most: float) -> Pairs:
+  """Reads pairs such as "5:0.4,6:0.3", in the order of `keys`."""
+  known, found = {str(key): key for key in keys}, {}
+  for part in filter(None, (part.strip() for part in text.split(","))):
+    key, _, number = part.partition(":")
+    try:
+      value = float(number)
+    except ValueError:
+      value = -1.0
+    if key not in known or key in found or not 0 <= value <= most:
+      raise UserError(
+        f"--{name}={text}: {part} is no pair of one of {', '.join(known)}, each once,"
+        f" and a number from 0 to {most}, such as {keys[0]}:0.5"
+      )
+    found[key] = value
+  return tuple((key, found[str(key)]) for key in keys if str(key) in found)
 
 
 def _check_strength(args: argparse.Namespace) -> None:

@@ -37,7 +37,7 @@ def write_faces(clip: PlannedClip, folder: Path) -> None:
       film = Film(clip, studio, nuisance=0.0)
       largest = CROP_EYES * np.linalg.norm(film.field, axis=-1).max()
       film.field *= motion / largest
-      film.lines *= 0  # No wrinkles: they darken skin, which is not motion to magnify.
+      film.light *= 0  # No relief: it changes the light, which is no motion to magnify.
       path = folder / f"{clip_name}-{amp}-{name}.png"
       if not cv2.imwrite(str(path), _crop(film.frame(number), studio)):
         raise UserError(f"{path}: cannot be written")

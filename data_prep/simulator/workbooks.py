@@ -52,10 +52,11 @@ def au_text(clip: PlannedClip) -> str:
   """
   rng = np.random.default_rng((*clip.seed, 7))
   parts = []
-  for shown in sorted(clip.shown, key=lambda shown: shown.au):
-    text = f"{shown.letter}{shown.au}"
+  letters = dict.fromkeys(clip.labels, "") | {s.au: s.letter for s in clip.shown}
+  for au in sorted(set(letters) - (set(clip.true) - set(clip.labels))):
+    text = f"{letters[au]}{au}"
     if clip.database == "fourd":
-      text = f"AU{shown.au}" + ("(k)" if shown.au in clip.unsure else "")
+      text = f"AU{au}" + ("(k)" if au in clip.unsure else "")
     elif clip.database in ("samm", "casme3a") and rng.random() < 0.15:
       text += "ABC"[int(rng.integers(3))]
     parts.append(text)

@@ -24,13 +24,14 @@ from data_prep.databases.find import SIMULATED, UNFINISHED
 from data_prep.databases.layouts import LAYOUTS
 from data_prep.simulator.camera.film import Film
 from data_prep.simulator.camera.studio import Studio
+from data_prep.simulator.plan.difficulty import PLAIN, Difficulty
 from data_prep.simulator.plan.population import PlannedClip, at_rest, plan_database
 from data_prep.simulator.workbooks import workbook_bytes
 from infusenet_jax.clips.window import window_reach
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
-VERSION = 1  # Raised whenever the same parameters would give other files.
+VERSION = 2  # Raised whenever the same parameters would give other files.
 AT_ONCE = (
   12  # Clips of one subject in a job; its portrait takes as long to draw as a clip.
 )
@@ -50,6 +51,7 @@ class Parameters:
   version: int = VERSION
   only: str = "all"  # Or one of nuisance.KINDS.
   still: bool = False  # Faces at rest: no AU, no distractor, no blink.
+  difficulty: Difficulty = PLAIN
 
   def as_json(self) -> dict:
     """Returns the fields; newer ones only if they differ from their defaults.
@@ -60,7 +62,12 @@ class Parameters:
     return {k: v for k, v in fields.items() if _LATER.get(k) != v}
 
 
-_LATER = {"only": "all", "still": False}  # Newer fields of SIMULATED.json.
+# Newer fields of SIMULATED.json.
+_LATER = {
+  "only": "all",
+  "still": False,
+  "difficulty": json.loads(json.dumps(dataclasses.asdict(PLAIN))),
+}
 
 
 def simulate(
@@ -100,7 +107,12 @@ def _plan(key: str, parameters: Parameters) -> list[PlannedClip]:
   # An annotated apex that is off is no nuisance of the three kinds.
   missed = parameters.nuisance if parameters.only == "all" else 0.0
   clips = plan_database(
-    key, parameters.scale, parameters.seed, parameters.labels, missed
+    key,
+    parameters.scale,
+    parameters.seed,
+    parameters.labels,
+    missed,
+    parameters.difficulty,
   )
   return [at_rest(clip) for clip in clips] if parameters.still else clips
 

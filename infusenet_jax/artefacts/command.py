@@ -109,6 +109,7 @@ def make_set(sets: Path, wanted: StudySet, source: dict) -> Path:
     f"--scale={source['scale']}",
     f"--seed={source['seed']}",
     f"--labels={source['labels']}",
+    *source.get("difficulty", ()),
     *wanted.flags,
   )
 

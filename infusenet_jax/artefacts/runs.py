@@ -34,6 +34,7 @@ from infusenet_jax.training.engine.network import Network, build_network
 from infusenet_jax.training.engine.saliency import make_saliency
 from infusenet_jax.training.engine.schedule import sequential_batches
 from infusenet_jax.training.engine.steps import TrainState
+from infusenet_jax.training.simulated import difficulty_flags
 from infusenet_jax.training.trained import open_run, restore
 
 
@@ -80,6 +81,8 @@ class Run:
   def trained_on(self) -> dict[str, Any]:
     """The simulation that its records came from: scale, seed, labels, size.
 
+    One that is harder than the plain one has in addition the flags of its `difficulty`.
+
     Raises:
       UserError: it was not trained on simulated databases at normal nuisance, or they
         are gone.
@@ -108,7 +111,8 @@ class Run:
         f"{self.workdir}: was trained at nuisance {nuisance:g}, expected 1, which the "
         "study compares with; train it again with --config.simulated.nuisance=1"
       )
-    return found
+    flags = difficulty_flags(source)
+    return found | ({"difficulty": flags} if flags else {})
 
   @functools.cached_property
   def network(self) -> Network:

@@ -2,7 +2,7 @@
 
 Records are in OUT/<database>/VERSION, where <database> is the key of one of the six or
 the name of a database of the user's own. Simulated databases have in addition a file
-truth.npz: where their faces truly moved. metadata.json describes all records of one
+truth.npz: where their faces truly changed. metadata.json describes all records of one
 database:
 
   simulated, source: whether the clips were drawn by the simulator, and with what
@@ -32,7 +32,10 @@ VERSION = "1.0.0"
 SPLIT = "clips"  # Not "all", which TFDS reserves for the union of a dataset's splits.
 FRAMES = ("onset", "apex", "window_apex")
 NAMES = ("database", "subject", "clip")  # Together they name a clip.
-TRUTH = "truth.npz"  # Where faces truly moved; beside records of simulated databases.
+TRUTH = "truth.npz"  # Where faces truly changed; beside records of simulated databases.
+# Masks in it: where action units moved the skin, and where bulges and folds of the skin
+# reflected more or less light.
+TRUE_MASKS = ("moving", "appearance")
 # Scenes for measuring magnifiers are files NAME-AMP-ROLE.png. For each amplification:
 # the largest motion between the first and the second frame, in pixels.
 SCENE_PEAKS = {5: 0.8, 10: 0.5, 20: 0.3}

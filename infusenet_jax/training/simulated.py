@@ -8,7 +8,9 @@ databases are prepared as licensed ones are. This package imports nothing of
 import logging
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -19,6 +21,8 @@ from infusenet_jax.clips.prepared import (
   simulated_records_folder,
 )
 from infusenet_jax.runtime.errors import UserError
+
+_DIFFICULTY = ("strength", "doubtful", "missed", "coders", "unlike")
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +67,26 @@ def make_records(config: ConfigDict) -> None:
     f"--seed={simulated.seed}",
     f"--labels={simulated.labels}",
     f"--nuisance={simulated.nuisance}",
+    *difficulty_flags(simulated),
   )
+
+
+def difficulty_flags(simulated: Mapping[str, Any]) -> list[str]:
+  """Makes the flags of `data_prep simulate` for what makes a simulation harder.
+
+  Args:
+    simulated: a config's field `simulated`, or what simulated records tell of their
+      source, which holds pairs as lists.
+  """
+  simulated = simulated.get("difficulty", simulated)
+  flags = []
+  for name in _DIFFICULTY:
+    value = simulated.get(name)
+    if isinstance(value, list):
+      value = ",".join(f"{key}:{number:g}" for key, number in value)
+    if value:
+      flags.append(f"--{name}={value}")
+  return flags
 
 
 def simulated_records(folder: Path, size: int, *flags: str) -> Path:

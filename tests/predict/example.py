@@ -143,7 +143,7 @@ def _blink(frames: Frames, start: int) -> Interval:
 def _pictures(studio: Studio, onset: int, apex: int, offset: int, shown) -> Pictures:
   clip = PlannedClip(
     "casme2", 4, "sub04", "example", "example", (0, 1, 4, onset), onset, apex, offset,
-    apex, FPS, (), tuple(Shown(*each) for each in shown), (), 0.0, "others",
+    apex, FPS, (), (), tuple(Shown(*each) for each in shown), (), 0.0, "others",
   )  # fmt: skip
   film = Film(clip, studio, nuisance=0.3)
   eyes = film.eyes(onset)

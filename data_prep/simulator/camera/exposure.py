@@ -30,7 +30,7 @@ class Exposure:
     time: float,
     pose: Pose,
     moved: np.ndarray | None,
-    lines: np.ndarray,
+    relief: np.ndarray,
     rng: np.random.Generator,
   ) -> np.ndarray:
     """A frame (H, W) or (H, W, 3) uint8, colours in OpenCV's order, BGR.
@@ -41,12 +41,12 @@ class Exposure:
       pose: of the head.
       moved: (h, w, 2) displacement by all muscles on the grid of `action_units`, or
         None.
-      lines: (h, w) darkening by wrinkles, on that grid.
+      relief: (h, w) relative change of light by bulges and folds, on that grid.
       rng: draws the noise.
     """
     camera = self.studio.camera
     added = nuisance.added_light(time)
-    light = self._linear(added, pose, moved, lines)
+    light = self._linear(added, pose, moved, relief)
     gain = nuisance.gain(time, len(light))
     level = self.studio.vignette * gain[:, None]
     light = cv2.multiply(light, _planes(level, light), dst=light)
@@ -59,7 +59,7 @@ class Exposure:
     picture = np.take(_tone(camera), step)
     return cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if camera.colour else picture
 
-  def _linear(self, added, pose, moved, lines) -> np.ndarray:
+  def _linear(self, added, pose, moved, relief) -> np.ndarray:
     """Linear light (H, W, 3) or (H, W) before the camera."""
     studio, warp = self.studio, self.studio.warp
     top, bottom, left, right = warp.box
@@ -68,7 +68,7 @@ class Exposure:
     face_at = head_at if moved is None else warp.full(warp.canvas(neutral, moved))
     person = cv2.remap(studio.portrait.skin, *face_at, cv2.INTER_LINEAR)
     behind = 1 - cv2.remap(studio.portrait.cover, *face_at, cv2.INTER_LINEAR)
-    shade = self._shade(added, face_at, lines)
+    shade = self._shade(added, face_at, relief)
     if shade is not None:
       person = cv2.multiply(person, _planes(shade, person), dst=person)
     image = studio.background.copy()
@@ -78,16 +78,16 @@ class Exposure:
     image[top:bottom, left:right] = cv2.add(box, person, dst=box)
     return image
 
-  def _shade(self, added, face_at, lines) -> np.ndarray | None:
-    """Factor (h, w) on the light of the head: changed lamps, wrinkles; None: 1."""
+  def _shade(self, added, face_at, relief) -> np.ndarray | None:
+    """Factor (h, w) on the light of the head: changed lamps, relief; None: 1."""
     shade = None
     if added.any():
       right, down = self.relight
       shade = 1 + cv2.addWeighted(right, added[0], down, added[1], 0)
-    if lines.any():
+    if relief.any():
       at = tuple(v / action_units.STEP for v in face_at)
-      dark = 1 - cv2.remap(lines, *at, cv2.INTER_LINEAR)
-      shade = dark if shade is None else shade * dark
+      lit = 1 + cv2.remap(relief, *at, cv2.INTER_LINEAR)
+      shade = lit if shade is None else shade * lit
     return shade
 
   def _show_eyes(self, box: np.ndarray, head_at) -> None:

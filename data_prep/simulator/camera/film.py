@@ -14,11 +14,13 @@ from data_prep.simulator.camera.warp import COARSE, Pose
 from data_prep.simulator.plan.population import INTENSITY, PlannedClip, Shown
 from data_prep.simulator.portrait import action_units
 from data_prep.simulator.portrait.canvas import SIDES, grid
-from data_prep.simulator.portrait.identity import Identity
+from data_prep.simulator.portrait.relief import relief
 from infusenet_jax.clips.faces.alignment import EYES_APART
+from infusenet_jax.clips.labels import AUS
 
 CROP_EYES = EYES_APART * 224  # Distance between the pupils in a 224 px crop, pixels.
 _MOVING = 0.1  # Pixels in a 224 px crop from which a point counts as moving.
+_CHANGED = 0.01  # Share of its light from which a point's appearance counts as changed.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Truth:
   au_flow and total_flow: (h, w, 2) float16, pixels of the frame, u right, v down;
   sample [i, j] belongs to the frame's pixel (left + j * step, top + i * step), which
   may be a half-pixel. moving: (h, w) bool, where the AUs move a 224 px crop by 0.1 px.
+  appearance: (h, w) bool, where skin that bulges and folds reflects at least a
+  hundredth of its light more or less; whatever else its motion does is not counted.
+  true: (12,) bool, which of the AUs the face shows, whatever coders wrote down.
   eyes: (2, 2) float64, the middles of the sockets in the onset, (x, y) in pixels of the
   frame, the picture's left one first. The pupils stray from them by 1 % of the distance
   between them.
@@ -36,6 +41,8 @@ class Truth:
   au_flow: np.ndarray
   total_flow: np.ndarray
   moving: np.ndarray
+  appearance: np.ndarray
+  true: np.ndarray
   eyes: np.ndarray
   left: float
   top: float
@@ -56,7 +63,7 @@ class Film:
     self.skew = float(rng.uniform(0.8, 1.3))
     self.rest = float(rng.uniform(0.0, 0.3))
     self.blink_at = float(rng.uniform(0, clip.offset - clip.onset))
-    self.field, self.lines = face_motion(clip.shown, studio.identity, INTENSITY[1])
+    self.field, self.light = face_change(clip.shown, studio, INTENSITY[1])
     self.exposure = Exposure(studio, self._pose(clip.onset))
 
   # -- Motion --------------------------------------------------------------
@@ -97,7 +104,7 @@ class Film:
       self._time(number),
       self._pose(number),
       self._moved(number),
-      self.intensity(number) * self.lines,
+      self.intensity(number) * self.light,
       np.random.default_rng((*self.clip.seed, 6, number)),
     )
 
@@ -122,11 +129,15 @@ class Film:
     own = skin * warp.flow(start, still)
     scale = CROP_EYES / self.studio.placement.scale
     moving = scale * np.linalg.norm(own, axis=-1) > _MOVING
+    light = warp.on_skin(start, self.intensity(clip.apex) * self.light)
+    changed = skin[..., 0] * np.abs(light) > _CHANGED
     half = (COARSE - 1) / 2
     return Truth(
       own[::2, ::2].astype(np.float16),
       total[::2, ::2].astype(np.float16),
       moving[::2, ::2],
+      changed[::2, ::2],
+      true=np.isin(AUS, clip.true),
       eyes=self.eyes(clip.onset),
       left=warp.box[2] + half,
       top=warp.box[0] + half,
@@ -134,28 +145,25 @@ class Film:
     )
 
 
-def face_motion(
-  shown: Iterable[Shown], who: Identity, most: float
+def face_change(
+  shown: Iterable[Shown], studio: Studio, most: float
 ) -> tuple[np.ndarray, np.ndarray]:
-  """At the apex: displacement (h, w, 2), darkening by wrinkles (h, w).
+  """At the apex: displacement (h, w, 2), relative change of light by relief (h, w).
 
-  On the grid of `action_units`, in distances between the pupils; the largest
-  displacement is cut to `most` pixels of a 224 px crop.
+  On the grid of `action_units`, displacement in distances between the pupils; its
+  largest length is cut to `most` pixels of a 224 px crop, and relief with it.
   """
   x, _ = grid(action_units.STEP)
-  field, lines = np.zeros((*x.shape, 2), np.float32), np.zeros(x.shape, np.float32)
+  field, raised = np.zeros((*x.shape, 2), np.float32), np.zeros(x.shape, np.float32)
   for au in shown:
     for side, peak in ((-1, au.left), (1, au.right)):
-      if not peak:
-        continue
-      field += peak / CROP_EYES * action_units.displacement(au.au, who, side)
-      deeper = action_units.wrinkles(au.au, who, side)
-      if deeper is not None:
-        lines += 0.05 * peak * deeper
+      if peak:
+        size = peak / CROP_EYES
+        field += size * action_units.displacement(au.au, studio.identity, side)
+        raised += size * relief(au.au, studio.identity, side)
   longest = CROP_EYES * np.linalg.norm(field, axis=-1).max()
-  if longest > most:
-    field *= most / longest
-  return field, np.minimum(lines, 0.3)
+  cut = min(1.0, most / longest) if longest else 1.0
+  return cut * field, studio.portrait.light_on(cut * raised)
 
 
 def ease(t: float) -> float:

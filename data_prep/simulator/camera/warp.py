@@ -102,6 +102,11 @@ class Warp:
     at = _canvas(neutral[..., 0], neutral[..., 1], action_units.STEP)
     return neutral - cv2.remap(field, *at, cv2.INTER_LINEAR)
 
+  def on_skin(self, at: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Looks up `values` (H, W), on the grid of `action_units`, at `at` (h, w, 2)."""
+    where = _canvas(at[..., 0], at[..., 1], action_units.STEP)
+    return cv2.remap(values, *where, cv2.INTER_LINEAR)
+
   def locate(self, neutral: np.ndarray, x: float, y: float) -> np.ndarray:
     """Finds the frame's pixel (2,) that shows the point (x, y) of the neutral face.
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from data_prep.simulator.camera.exposure import Exposure
-from data_prep.simulator.camera.film import CROP_EYES, ease, face_motion
+from data_prep.simulator.camera.film import CROP_EYES, ease, face_change
 from data_prep.simulator.camera.nuisance import draw_nuisance
 from data_prep.simulator.camera.sensor import CAMERAS
 from data_prep.simulator.camera.studio import Studio
@@ -54,7 +54,7 @@ class Recording:
     self.lid = self._field([(45, 1.0)])
     self.spoken = [self._field([part]) for part in _SPOKEN]
     self.still = np.zeros(grid(action_units.STEP)[0].shape, np.float32)
-    self.motions: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    self.changes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     self.exposure = Exposure(self.studio, self.sitting)
 
   def _field(self, parts) -> np.ndarray:
@@ -68,13 +68,13 @@ class Recording:
   def frame(self, number: int) -> np.ndarray:
     """A frame (H, W, 3) uint8, red-green-blue."""
     time = number / self.story.fps
-    moved, lines = self._face(time)
+    moved, relief = self._face(time)
     picture = self.exposure.picture(
       self.nuisance,
       time,
       self._pose(time),
       moved,
-      lines,
+      relief,
       np.random.default_rng((*self.story.seed, 22, number)),
     )
     if picture.ndim == 2:
@@ -87,27 +87,27 @@ class Recording:
     ]
 
   def _face(self, time: float) -> tuple[np.ndarray | None, np.ndarray]:
-    """Displacement (h, w, 2), or None, and wrinkles (h, w) at a moment."""
-    field, lines = [], self.still
+    """Displacement (h, w, 2), or None, and light by relief (h, w) at a moment."""
+    field, light = [], self.still
     for event in self._now(time, "micro", "macro", "blink", "speech"):
       if event.kind == "blink":
         field.append(event.amount[0] * _bump(event, time) * self.lid)
       elif event.kind == "speech":
         field += self._speech(event, time)
       else:
-        shape, deeper = self._motion(event)
+        shape, relief = self._change(event)
         share = _bump(event, time) if event.kind == "micro" else _held(event, time)
         field.append(share * shape)
-        lines = lines + share * deeper
-    return (sum(field) if field else None), lines
+        light = light + share * relief
+    return (sum(field) if field else None), light
 
-  def _motion(self, event: Event) -> tuple[np.ndarray, np.ndarray]:
-    """What an expression moves at its apex; drawn once."""
+  def _change(self, event: Event) -> tuple[np.ndarray, np.ndarray]:
+    """What an expression does to the face at its apex; drawn once."""
     place = self.story.events.index(event)
-    if place not in self.motions:
+    if place not in self.changes:
       most = INTENSITY[1] if event.kind == "micro" else _MOST
-      self.motions[place] = face_motion(event.shown, self.studio.identity, most)
-    return self.motions[place]
+      self.changes[place] = face_change(event.shown, self.studio, most)
+    return self.changes[place]
 
   def _speech(self, event: Event, time: float) -> list[np.ndarray]:
     hertz, phases = self.waves

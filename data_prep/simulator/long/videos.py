@@ -22,7 +22,7 @@ from data_prep.simulator.writer import is_finished
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock, write_atomically
 
-VERSION = 1  # Raised whenever the same parameters would give other files.
+VERSION = 2  # Raised whenever the same parameters would give other files.
 # Constant quality 12 leaves little that an eye could see of the codec. Looking ahead,
 # x264 does not write the same bytes twice.
 _X264 = "threads=1:rc-lookahead=0:no-mbtree=1"

@@ -12,6 +12,7 @@ import numpy as np
 
 from data_prep.databases.layouts import LAYOUTS
 from data_prep.simulator.plan import counts
+from data_prep.simulator.plan.difficulty import PLAIN, Difficulty
 from data_prep.simulator.portrait.action_units import DISTRACTORS, ONE_SIDED
 from infusenet_jax.clips.labels import AUS
 
@@ -54,7 +55,8 @@ class PlannedClip:
   offset: int
   true_apex: int  # Where the face moves most.
   fps: float
-  labels: tuple[int, ...]  # Those of the 12 AUs that it shows.
+  labels: tuple[int, ...]  # Those of the 12 AUs that coders wrote down.
+  true: tuple[int, ...]  # Those of the 12 AUs that it shows, faint ones apart.
   shown: tuple[Shown, ...]  # All AUs that move, also some that are not among the 12.
   unsure: tuple[int, ...]  # AUs that coders of 4DME mark (k), which are not positive.
   blink: float  # Largest motion of a blink in pixels; 0: no blink.
@@ -67,7 +69,12 @@ class PlannedClip:
 
 
 def plan_database(
-  database: str, scale: float, seed: int, labels: str, nuisance: float = 1.0
+  database: str,
+  scale: float,
+  seed: int,
+  labels: str,
+  nuisance: float = 1.0,
+  difficulty: Difficulty = PLAIN,
 ) -> list[PlannedClip]:
   """Plans the clips of one database; the same arguments give the same clips.
 
@@ -79,6 +86,7 @@ def plan_database(
     labels: "statistics" for the published label patterns, or "balanced" for one or two
       AUs a clip, each AU about equally often.
     nuisance: its strength, to which the error of annotated apexes is proportional.
+    difficulty: how strong AUs are, and where faces and coders disagree.
   """
   known = counts.statistics()[database]
   index = DATABASES.index(database)
@@ -86,6 +94,8 @@ def plan_database(
   count = max(FEWEST_CLIPS, round(scale * known["clips"]))
   make = counts.balanced_patterns if labels == "balanced" else counts.known_patterns
   patterns = make(known, count, rng)
+  shown = difficulty.shown(database, patterns, seed)
+  strengths = difficulty.strengths(database)
   lengths, apexes = counts.lengths(known, count, rng)
   sizes = counts.clips_per_subject(known["clips_per_subject"], count)
   clips, place = [], 0
@@ -93,8 +103,8 @@ def plan_database(
     start = 1
     for k in range(size):
       clip = _plan_clip(
-        database, number, k, start, patterns[place], lengths[place], apexes[place],
-        (seed, index, number, k), nuisance,
+        database, number, k, start, patterns[place], shown[place], lengths[place],
+        apexes[place], (seed, index, number, k), nuisance, strengths,
       )  # fmt: skip
       start = clip.offset + 1
       clips.append(clip)
@@ -104,7 +114,7 @@ def plan_database(
 
 def at_rest(clip: PlannedClip) -> PlannedClip:
   """Returns the clip with a face at rest: without any AU and without a blink."""
-  still = {"labels": (), "shown": (), "unsure": (), "blink": 0.0}
+  still = {"labels": (), "true": (), "shown": (), "unsure": (), "blink": 0.0}
   return dataclasses.replace(clip, **still, emotion=_emotion(()))
 
 
@@ -128,19 +138,33 @@ def _habits(seed: int, index: int, number: int) -> dict[int, tuple[float, float]
 
 
 def _plan_clip(
-  database, number, k, start, labels, length, apex_offset, seed, nuisance
+  database,
+  number,
+  k,
+  start,
+  labels,
+  true,
+  length,
+  apex_offset,
+  seed,
+  nuisance,
+  strengths,
 ) -> PlannedClip:
   """Plans the `k`-th clip of a subject; its onset is at frame `start` or later."""
   rng = np.random.default_rng((*seed, 3))
   fps = LAYOUTS[database].fps
   habits = _habits(*seed[:3])
+  # AUs that coders missed are drawn apart; all else is as if they had not erred.
+  missed_rng = np.random.default_rng((*seed, 10))
   shown = [show_au(au, rng, *habits[au]) for au in labels]
+  shown += [show_au(au, missed_rng, *habits[au]) for au in true if au not in labels]
+  shown = [_scaled(each, strengths[each.au]) for each in shown if each.au in true]
   unsure = ()
   if rng.random() < 0.12 or (not labels and rng.random() < 0.5):
     au = int(rng.choice((18, 20, 24)))
     shown.append(_scaled(show_au(au, rng, *habits[au]), 0.6))
   if database == "fourd" and rng.random() < 0.2:
-    free = [au for au in AUS if au not in labels]
+    free = [au for au in AUS if au not in labels + true]
     unsure = (int(rng.choice(free)),)
     shown.append(_scaled(show_au(unsure[0], rng, 0.5, 0.0), 0.2))
   onset = start + int(rng.integers(0, 120))
@@ -165,6 +189,7 @@ def _plan_clip(
     true_apex=true_apex,
     fps=fps,
     labels=tuple(labels),
+    true=tuple(true),
     shown=tuple(shown),
     unsure=unsure,
     blink=float(rng.uniform(4, 8)) if rng.random() < 0.05 else 0.0,

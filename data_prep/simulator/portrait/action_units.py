@@ -1,14 +1,14 @@
 """What each action unit moves, where and in which direction, after FACS.
 
 An action unit is a sum of smooth bumps of displacement on the face (Ekman, Friesen,
-Hager: "Facial Action Coding System", 2002, for where skin moves and which way), plus
-lines that deepen (wrinkles). Fields are per side, so that a clip can be one-sided.
+Hager: "Facial Action Coding System", 2002, for where skin moves and which way). Fields
+are per side, so that a clip can be one-sided. How skin bulges and folds is in
+`relief.py`.
 """
 
 import functools
 import math
 
-import cv2
 import numpy as np
 
 from data_prep.simulator.portrait import canvas
@@ -137,47 +137,3 @@ def displacement(au: int, who: Identity, side: int) -> np.ndarray:
     pull = side * (cos * dx - sin * dy), sin * dx + cos * dy
     field += weight[..., None] * np.array(pull, np.float32)
   return field / np.linalg.norm(field, axis=-1).max()
-
-
-def _wrinkle_lines(au: int, who: Identity) -> list[tuple[float, ...]]:
-  """Lists an AU's wrinkles (x0, y0, x1, y1, width, depth) on the picture's right."""
-  brow, corner, mouth = who.brow_y, who.mouth_width, who.mouth
-  nose = who.nose_width
-  return {
-    1: [(0.0, brow - d, 0.3, brow - d - 0.03, 0.014, 0.5) for d in (0.26, 0.38, 0.5)],
-    2: [(0.5, brow - d, 0.85, brow - d + 0.06, 0.014, 0.5) for d in (0.26, 0.38)],
-    4: [
-      (0.09, brow - 0.10, 0.11, brow + 0.12, 0.016, 1.0),
-      (0.17, brow - 0.05, 0.16, brow + 0.07, 0.012, 0.6),
-    ],
-    6: [(0.82, 0.02 + d, 1.0, 3 * d, 0.012, 0.6) for d in (-0.06, 0.0, 0.06)],
-    7: [(0.36, 0.17, 0.62, 0.19, 0.016, 0.5)],
-    9: [(0.02, d, 0.16, d - 0.07, 0.014, 0.9) for d in (0.06, 0.16, 0.26)],
-    10: [(nose + 0.04, who.nose_tip, nose + 0.14, who.nose_tip + 0.25, 0.022, 0.8)],
-    12: [(nose + 0.08, who.nose_tip + 0.05, corner + 0.12, mouth - 0.05, 0.022, 0.7)],
-    14: [(corner + 0.06, mouth - 0.06, corner + 0.06, mouth + 0.07, 0.018, 1.0)],
-    15: [(corner + 0.02, mouth + 0.04, corner + 0.07, mouth + 0.2, 0.018, 0.6)],
-    17: [
-      (d, who.chin - 0.38, d + 0.03, who.chin - 0.3, 0.02, 0.5) for d in (0.03, 0.1)
-    ],
-  }.get(au, [])
-
-
-@functools.lru_cache(maxsize=64)
-def wrinkles(au: int, who: Identity, side: int) -> np.ndarray | None:
-  """Computes the darkening (H, W), in [0, 1], by an action unit's wrinkles on one side.
-
-  It is given on every `STEP`-th canvas pixel; None for an action unit without wrinkles.
-  """
-  lines = _wrinkle_lines(au, who)
-  if not lines:
-    return None
-  x, y = canvas.grid(STEP)
-  total = np.zeros(x.shape, np.float32)
-  for x0, y0, x1, y1, width, depth in lines:
-    dx, dy = x1 - x0, y1 - y0
-    along = ((side * x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy)
-    near = np.clip(along, 0, 1)
-    distance = np.hypot(side * x - x0 - near * dx, y - y0 - near * dy)
-    total += depth * np.exp(-0.5 * (distance / width) ** 2)
-  return cv2.GaussianBlur(np.minimum(total, 1), (0, 0), 0.7)

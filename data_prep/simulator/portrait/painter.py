@@ -25,8 +25,9 @@ from data_prep.simulator.portrait.identity import Identity
 class Painter:
   """Paints a person's layers from back to front.
 
-  After `paint`: albedo (H, W, 3), unit normals (H, W, 3), gloss, coverage (alpha) and
-  occlusion (light that reaches creases and cavities), all (H, W).
+  After `paint`: albedo (H, W, 3), unit normals (H, W, 3), gloss, coverage (alpha),
+  occlusion (light that reaches creases and cavities) and how much of the face's skin is
+  bare of hair, all (H, W).
   """
 
   def __init__(self, identity: Identity, rng: np.random.Generator):
@@ -47,7 +48,8 @@ class Painter:
     self._neck()
     self._ears()
     edge = (1 - self.radius) * PIXELS * who.head_width
-    self._over(np.clip(edge + 0.5, 0, 1), self._skin(), _normals(self.depth), 0.045)
+    self.bare = np.clip(edge + 0.5, 0, 1)
+    self._over(self.bare, self._skin(), _normals(self.depth), 0.045)
     self._hair_in_front()
     self.alpha *= 1 - self.opening
 
@@ -312,6 +314,7 @@ class Painter:
     )
     mask *= smooth_step(outline, 1.01, 0.98)
     self._over(mask, self._hair_colour(), self._ball(volume), 0.02)
+    self.bare = self.bare * (1 - mask)
     # Hair shades the skin below it.
     shadow = 0.3 * smooth_step(edge, 0.3, 0.0) * (1 - mask)
     self.occlusion *= 1 - shadow * (self.radius < 1)

@@ -352,7 +352,7 @@ def test_truth_is_the_motion_in_the_pictures(studio, nuisance):
   film.nuisance = dataclasses.replace(
     film.nuisance, light=steady, flicker=0.0, noise=0.0
   )
-  film.lines = 0 * film.lines
+  film.light = 0 * film.light
   first, second = _grey(film.frame(1)), _grey(film.frame(21))
   truth = film.truth()
   y, x = np.mgrid[: first.shape[0], : first.shape[1]].astype(np.float32)

@@ -2,17 +2,19 @@
 
 import csv
 import dataclasses
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from data_prep.simulator.truth import crop_mask
+from data_prep.simulator.truth import TruthWriter, crop_mask
 from data_prep.simulator.writer import Parameters, simulate
 from infusenet_jax.artefacts.truth import read_truth
 from infusenet_jax.clips.faces.alignment import Alignment, from_eyes, warp
 from infusenet_jax.clips.records import load_clips
 from infusenet_jax.clips.schema import GRID
+from infusenet_jax.runtime.errors import UserError
 from tests.data_prep.builds import build
 
 SIZE = 64
@@ -68,6 +70,36 @@ def test_a_simulation_is_built_with_its_truth(built):
     length = cv2.resize(length, (GRID, GRID))
     assert 0.01 < mask.mean() < 0.6
     assert length[mask > 0.5].mean() > 2 * length[mask < 0.5].mean()
+
+
+def test_truth_says_where_the_crops_changed_by_more_than_motion(built):
+  folder, _ = built
+  clips = load_clips(folder / "out", SIZE)
+  with np.load(folder / "out/casme2/1.0.0/truth.npz") as truth:
+    changed = truth["appearance"] / 255
+    assert np.array_equal(truth["true"], clips.labels)
+    names = list(zip(truth["subject"].tolist(), truth["clip"].tolist(), strict=True))
+  assert names == list(zip(clips.subject, clips.clip, strict=True))
+  assert changed.shape == (6, GRID, GRID)
+  assert all(0.001 < mask.mean() < 0.4 for mask in changed)
+  y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+  for number, mask in enumerate(changed):
+    onset, apex = (
+      f[number].mean(-1, dtype=np.float32) for f in (clips.onset, clips.apex)
+    )
+    flow = clips.flow_in_pixels(number)
+    back = cv2.remap(apex, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC)
+    left = cv2.resize(np.abs(back - onset), (GRID, GRID))
+    assert left[mask > 0.5].mean() > 1.5 * left[mask == 0].mean()
+
+
+def test_simulations_of_older_versions_are_named(tmp_path):
+  path = tmp_path / "truth/casme2/sub01_EP31_1.npz"
+  path.parent.mkdir(parents=True)
+  np.savez(path, moving=np.ones((2, 2), bool))
+  clip = SimpleNamespace(database="casme2", subject="sub01", name="EP31_1")
+  with pytest.raises(UserError, match="has no appearance; an older version"):
+    TruthWriter(tmp_path).add(clip, None)
 
 
 def test_beside_the_records_stands_where_the_eyes_were_found(built):
