@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from configs import cd6me
+from infusenet_jax.benchmark.accelerator.ahead_of_time import arguments_of
 from infusenet_jax.runtime.devices import device_mesh
-from infusenet_jax.training.engine import steps
 from infusenet_jax.training.engine.network import batch_shapes, build_network
 
 PLATFORMS = ("tpu", "cuda", "cpu")
@@ -14,20 +14,11 @@ PLATFORMS = ("tpu", "cuda", "cpu")
 
 def shapes(config, network):
   """The train step's arguments, and the eval step's, without any values."""
-  batch = batch_shapes(config)
+  states, batches = arguments_of(config, network)
   weights = jax.eval_shape(network.draw, jax.random.key(0))
-  state = jax.eval_shape(
-    lambda weights: steps.new_state(weights, network.optimizer, network.mesh), weights
-  )
-  states = jax.eval_shape(network.stack.fill, state)
-  folds = network.mesh.shape["fold"]
-  batches = {
-    name: jax.ShapeDtypeStruct((folds, 1, *like.shape), like.dtype)
-    for name, like in batch.items()
-  }
-  rotations = jax.eval_shape(network.rotate, state.weights)
-  seen = {name: like for name, like in batch.items() if name != "weights"}
-  return (states, steps.Batches({}, batches)), (state.weights, rotations, seen)
+  rotations = jax.eval_shape(network.rotate, weights)
+  seen = {k: like for k, like in batch_shapes(config).items() if k != "weights"}
+  return (states, batches), (weights, rotations, seen)
 
 
 @pytest.mark.parametrize(
