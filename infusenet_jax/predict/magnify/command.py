@@ -17,7 +17,6 @@ Exit status: 0 all frames that can be read are in the film, 1 an error ended it 
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import absl.logging
 import numpy as np
@@ -30,7 +29,7 @@ from infusenet_jax.predict.watch.sound import Sound
 from infusenet_jax.predict.watch.track import follow
 from infusenet_jax.predict.watch.video import Footage, Frame, VideoFile, open_footage
 from infusenet_jax.runtime.devices import keep_compiled, keep_freed_memory
-from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.errors import OneLineParser, UserError
 from infusenet_jax.runtime.preemption import Signals, catch_signals
 from infusenet_jax.runtime.text import print_lines
 
@@ -195,15 +194,8 @@ def _check_out(out: Path, video: Path) -> None:
     ) from error
 
 
-class _Parser(argparse.ArgumentParser):
-  """Says what is wrong with flags in one line."""
-
-  def error(self, message: str) -> NoReturn:
-    raise UserError(f"{message}; --help shows what there is")
-
-
 def _parser() -> argparse.ArgumentParser:
-  parser = _Parser(
+  parser = OneLineParser(
     prog="python -m infusenet_jax.predict.magnify",
     description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter,

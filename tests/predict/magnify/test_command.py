@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from infusenet_jax.predict.magnify import command
-from infusenet_jax.predict.watch.video import open_footage
+from infusenet_jax.predict.watch.video import Frame, open_footage
 from infusenet_jax.runtime.errors import UserError
 from tests.predict.films import SIDE, face, smiles, wall, write_film
 from tests.predict.show.test_film import loud, with_sound
@@ -138,36 +138,34 @@ def test_of_a_video_that_is_cut_short_there_is_what_could_be_read(
 
 def test_frames_of_another_size_end_the_film(run, tmp_path, monkeypatch, capsys):
   class Changing(list):
-    name, path, rate, count, notes = "changing", tmp_path / "absent", 50, 4, ()
+    name, rate, count, notes = "changing", 50, 4, ()
 
-  frames = [
-    (n, n / 50, np.zeros((64, 96 - 32 * (n > 2), 3), np.uint8)) for n in range(4)
-  ]
-  from infusenet_jax.predict.watch.video import Frame
-
-  footage = Changing(Frame(*frame) for frame in frames)
+  wide = [96, 96, 96, 64]
+  footage = Changing(
+    Frame(n, n / 50, np.zeros((64, width, 3), np.uint8)) for n, width in enumerate(wide)
+  )
   monkeypatch.setattr(command, "open_footage", lambda *_: footage)
   assert run(tmp_path / "a.mkv", "--out", tmp_path / "a.mp4") == 1
   assert len(list(open_footage(tmp_path / "a.mp4"))) == 3
-  assert (
-    "error: changing: frame 3 is 64x64, the frames before" in capsys.readouterr().err
-  )
+  said = capsys.readouterr().err
+  assert "error: changing: frame 3 is 64x64, the frames before it are 96x64" in said
 
 
 def test_what_is_no_video_is_one_line_and_no_file(tmp_path):
   (tmp_path / "a.mp4").write_bytes(b"no video")
   given = [sys.executable, "-m", "infusenet_jax.predict.magnify", "a.mp4"]
+  paths = os.pathsep.join(filter(None, sys.path))
   done = subprocess.run(
-    given, cwd=tmp_path, capture_output=True, text=True, env=_path()
+    given,
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+    env=os.environ | {"PYTHONPATH": paths},
   )
   assert done.returncode == 2 and not done.stdout
   assert done.stderr.startswith("error: a.mp4: not a video")
   assert len(done.stderr.splitlines()) == 1
   assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
-
-
-def _path():
-  return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def test_ctrl_c_keeps_what_is_done(run, film, tmp_path, monkeypatch, capsys):
