@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ def write_artefact(program: Program, networks: Networks, path: Path) -> int:
   write_atomically(path, content)
   write_atomically(description_of(path), json.dumps(about, indent=2) + "\n")
   return len(content)
+
+
+def read_artefact(path: Path) -> Callable[..., dict[str, jax.Array]]:
+  """(**inputs) -> outputs of a file that `write_artefact` wrote."""
+  return jax.jit(export.deserialize(bytearray(path.read_bytes())).call)
 
 
 def description_of(path: Path) -> Path:

@@ -11,6 +11,7 @@ goes in and what comes out.
 """
 
 import argparse
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,15 +19,19 @@ from pathlib import Path
 import absl.logging
 import jax
 import numpy as np
-from jax import export
 
 from infusenet_jax.predict.export.artefact import (
-  PLATFORMS,
   description_of,
   loading,
+  read_artefact,
   write_artefact,
 )
-from infusenet_jax.predict.export.program import Program, make_program
+from infusenet_jax.predict.export.onnx import ask_onnx, loading_onnx, write_onnx
+from infusenet_jax.predict.export.program import (
+  Program,
+  halved_by_casts,
+  make_program,
+)
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
 from infusenet_jax.predict.weights import networks as trained
 from infusenet_jax.predict.weights.networks import Networks
@@ -50,29 +55,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
   absl.logging.set_verbosity(absl.logging.FATAL)
   keep_compiled()
   networks = trained.load_run(options.run) if options.run else trained.shipped()
-  program = make_program(networks)
-  size = write_artefact(program, networks, out)
-  _say(out, size, program, networks)
-  return 0
-
-
-def _say(out: Path, size: int, program: Program, networks: Networks) -> None:
+  if out.suffix.lower() == ".onnx":
+    program = make_program(networks, halved_by_casts)
+    size = write_onnx(program, networks, out)
+    ask, lines = ask_onnx(out), loading_onnx(out, program)
+  else:
+    program = make_program(networks)
+    size = write_artefact(program, networks, out)
+    ask, lines = read_artefact(out), loading(out, program)
   count = len(networks.members)
   kind = "calibrated" if networks.calibration else "not calibrated"
   print(
     f"Written to {out}: {size / 1e6:.1f} MB, {count} network{'s' * (count != 1)},"
-    f" {kind}; {', '.join(PLATFORMS)}; {description_of(out).name} describes it"
+    f" {kind}; {description_of(out).name} describes it"
   )
-  model = export.deserialize(bytearray(out.read_bytes()))
-  apart, seconds = compare(networks, program, jax.jit(model.call))
+  apart, seconds = compare(networks, program, ask)
   print(
     f"Asked about {_CLIPS} clips of noise it differs from this package by at most"
     f" {apart:.0e} in probability; {1000 * seconds / _CLIPS:.0f} ms a clip here"
   )
   if networks.card.get("simulated"):
     print(SIMULATED_WEIGHTS)
-  print("To use it, with JAX alone:\n")
-  print("".join(f"    {line}\n" for line in loading(out, program).splitlines()), end="")
+  print(f"To use it:\n\n{textwrap.indent(lines, '    ')}", end="")
+  return 0
 
 
 def compare(

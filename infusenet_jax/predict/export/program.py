@@ -44,8 +44,15 @@ class Program:
   num_bytes: int
 
 
-def make_program(networks: Networks) -> Program:
-  """The program of some trained networks: the mean of all of them, calibrated."""
+def make_program(
+  networks: Networks, halve: Callable[[jax.Array], jax.Array] | None = None
+) -> Program:
+  """The program of some trained networks: the mean of all of them, calibrated.
+
+  Args:
+    networks: those.
+    halve: how flow is rounded to float16; `halved` if left out.
+  """
   size, seen = networks.record_size, networks.image_size
   frames = [name for name in networks.needs if name in FRAMES]
   shrink = _Resize(size, seen)
@@ -61,7 +68,7 @@ def make_program(networks: Networks) -> Program:
   def function(**given: jax.Array) -> dict[str, jax.Array]:
     # Products as exact as float32 allows, on GPUs and TPUs, too.
     with jax.default_matmul_precision("highest"):
-      flow = _network_flow(given["flow"], strain, shrink)
+      flow = _network_flow(given["flow"], strain, shrink, halve or halved)
       pictures = [scale_frame(shrink.frame(given[name])) for name in frames]
       if len(pictures) == 2:  # No window apex is looked at.
         pictures.append(pictures[-1])
@@ -148,21 +155,29 @@ class _Resize:
 
 
 def _network_flow(
-  flow: jax.Array, strain: Callable[[jax.Array], jax.Array], shrink: _Resize
+  flow: jax.Array,
+  strain: Callable[[jax.Array], jax.Array],
+  shrink: _Resize,
+  halve: Callable[[jax.Array], jax.Array],
 ) -> jax.Array:
   """u and v as a network sees them, strain beside: `clips.records.network_flow`."""
   flow = jnp.concatenate([flow, strain(flow)[..., None]], -1)
-  flow = shrink(_as_stored(flow))
+  flow = shrink(halve(flow))
   low, high = (f(flow, (1, 2), keepdims=True) for f in (jnp.min, jnp.max))
-  return _as_stored((flow - low) / jnp.where(high > low, high - low, 1))
+  return halve((flow - low) / jnp.where(high > low, high - low, 1))
 
 
-def _as_stored(x: jax.Array) -> jax.Array:
-  """Rounded as float16, which records hold, rounds; and still float32.
+def halved(x: jax.Array) -> jax.Array:
+  """Rounds float32 as float16, which records hold, rounds, and leaves it float32.
 
-  By arithmetic: two casts in a row may be taken for superfluous by a compiler, and
+  By arithmetic: XLA may take two casts in a row for superfluous, and its
   `reduce_precision` makes 0 of what is below 2^-14.
   """
   tiny = jnp.round(x * 2**24) / 2**24
   rounded = jax.lax.reduce_precision(x, exponent_bits=5, mantissa_bits=10)
   return jnp.where(jnp.abs(x) < 2**-14, tiny, rounded)
+
+
+def halved_by_casts(x: jax.Array) -> jax.Array:
+  """The same for compilers that leave casts where they are."""
+  return x.astype(jnp.float16).astype(jnp.float32)

@@ -11,9 +11,10 @@ from infusenet_jax.clips.flow.strain import STRAINS
 from infusenet_jax.clips.records import resize
 from infusenet_jax.evaluate.calibration import Calibration
 from infusenet_jax.predict.export.program import (
-  _as_stored,
   _network_flow,
   _Resize,
+  halved,
+  halved_by_casts,
   make_program,
 )
 from infusenet_jax.training.trained import Made
@@ -40,8 +41,9 @@ def test_what_records_hold_is_rounded_as_they_round():
   rng = np.random.default_rng(0)
   for scale in (1e-7, 1e-5, 1e-2, 1, 1e3):
     x = np.float32(rng.normal(0, scale, 10_000))
-    found = jax.jit(_as_stored)(x)
-    np.testing.assert_array_equal(found, x.astype(np.float16).astype(np.float32))
+    for halve in (halved, halved_by_casts):
+      found = jax.jit(halve)(x)
+      np.testing.assert_array_equal(found, x.astype(np.float16).astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,8 @@ def test_flow_is_scaled_and_rounded_as_that_of_records(infusenet, strain):
   networks = dataclasses.replace(infusenet, made=Made(48, strain=strain))
   given = crops(3)
   expected = networks.see(**given)["flow"].astype(np.float32)
-  see = jax.jit(lambda flow: _network_flow(flow, STRAINS[strain], _Resize(48, 32)))
-  found = np.asarray(see(given["flow"]))
+  how = STRAINS[strain], _Resize(48, 32), halved
+  found = np.asarray(jax.jit(lambda flow: _network_flow(flow, *how))(given["flow"]))
   assert np.abs(found - expected).max() < 1e-3  # A unit of float16, rarely.
   assert (found != expected).mean() < 1e-2
 
