@@ -110,13 +110,13 @@ def describe(program: Program, networks: Networks) -> dict[str, Any]:
 
 
 def loading(path: Path, program: Program) -> str:
-  """The lines that load a file, for people; they need JAX alone."""
+  """The lines that load a file, for people; they need JAX, and its flatbuffers."""
   given = ", ".join(f"{name}={name}" for name in program.inputs)
   return f"""\
 import jax
 from jax import export
 
-with open({str(path)!r}, "rb") as file:
+with open({json.dumps(str(path), ensure_ascii=False)}, "rb") as file:
   model = export.deserialize(bytearray(file.read()))
 ask = jax.jit(model.call)  # Compiled once per number of clips.
 found = ask({given})

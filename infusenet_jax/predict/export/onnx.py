@@ -80,6 +80,6 @@ def loading_onnx(path: Path, program: Program) -> str:
   return f"""\
 import onnxruntime
 
-model = onnxruntime.InferenceSession({str(path)!r})
-probabilities, logits = model.run({OUTPUTS!r}, {{{given}}})  # (N, 12) each
+model = onnxruntime.InferenceSession({json.dumps(str(path), ensure_ascii=False)})
+probabilities, logits = model.run({json.dumps(OUTPUTS)}, {{{given}}})  # (N, 12) each
 """

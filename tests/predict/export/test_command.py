@@ -4,14 +4,17 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 from jax import export
 
+from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.predict.export import command
 from infusenet_jax.predict.export.artefact import PLATFORMS, loading
+from infusenet_jax.predict.export.onnx import loading_onnx
 from infusenet_jax.predict.export.program import Program
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
 from infusenet_jax.predict.weights.networks import shipped
@@ -127,6 +130,9 @@ def test_what_cannot_be_is_one_line(tmp_path, monkeypatch, flags, reason):
 
 def test_the_document_has_the_lines_that_are_tested():
   text = (ROOT / "docs" / "export.md").read_text()
-  frames = ("onset", "apex", "window_apex", "flow")
-  lines = loading(Path("model.stablehlo"), Program(None, dict.fromkeys(frames), 0))
-  assert "".join(f"    {line}\n" for line in lines.splitlines()) in text
+  program = Program(None, dict.fromkeys((*FRAMES, "flow")), 0)
+  for lines in (
+    loading(Path("model.stablehlo"), program),
+    loading_onnx(Path("model.onnx"), program),
+  ):
+    assert textwrap.indent(lines, "    ") in text
