@@ -63,16 +63,18 @@ def drawn(
     spread = 1 / np.sqrt(max(1, np.prod(like.shape[:-1])))
     return rng.normal(0, spread, like.shape).astype(like.dtype)
 
-  def keep(like):  # Variances, and keys of dropout.
-    is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)
-    return jax.random.key(0) if is_key else np.ones(like.shape, like.dtype)
+  def keep(place, like):  # Means and variances, and keys of dropout.
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
+      return jax.random.key(0)
+    is_mean = "mean" in jax.tree_util.keystr(place)
+    return np.full(like.shape, 0 if is_mean else 1, like.dtype)
 
   *parameters, rest = build_network(config, device_mesh(1)).like
   content = {
     "config": config,
     "members": [(seed, "all") for seed in range(members)],
     "weights": [
-      (*jax.tree.map(draw, parameters), jax.tree.map(keep, rest))
+      (*jax.tree.map(draw, parameters), jax.tree_util.tree_map_with_path(keep, rest))
       for _ in range(members)
     ],
     "made": made or Made(48),

@@ -96,6 +96,8 @@ class _Member:
   """One network, its weights kept in half the bytes where that loses nothing."""
 
   def __init__(self, networks: Networks, weights: tuple):
+    # A copy: a module that is merged shares its variables, and folding changes them.
+    weights = jax.tree.map(lambda leaf: leaf, weights)
     model = nnx.merge(networks.network.graph, *weights)
     model.eval()
     if isinstance(model, InfuseNet):
@@ -164,7 +166,9 @@ def _network_flow(
   flow = jnp.concatenate([flow, strain(flow)[..., None]], -1)
   flow = shrink(halve(flow))
   low, high = (f(flow, (1, 2), keepdims=True) for f in (jnp.min, jnp.max))
-  return halve((flow - low) / jnp.where(high > low, high - low, 1))
+  # What is constant may have become uneven by the rounding of products.
+  uneven = high - low > 1e-5 * jnp.maximum(jnp.abs(low), jnp.abs(high))
+  return jnp.where(uneven, halve((flow - low) / jnp.where(uneven, high - low, 1)), 0)
 
 
 def halved(x: jax.Array) -> jax.Array:

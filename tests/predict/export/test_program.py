@@ -75,12 +75,25 @@ def ask(networks, given):
 
 def test_infusenet(infusenet):
   given = crops(3)
-  found = ask(infusenet, given)
-  expected = infusenet.probabilities(**given)
-  np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
   logits = infusenet.logits(infusenet.see(**given))
+  expected = infusenet.probabilities(**given)
+  before = [np.array(leaf) for leaf in jax.tree.leaves(infusenet.weights)]
+  found = ask(infusenet, given)
+  np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
   np.testing.assert_allclose(found["logits"], logits, atol=1e-4)
   assert np.ptp(expected, axis=0).max() > 0.01  # Of the clips.
+  # Folding changes weights, and these are still those that were given.
+  for one, other in zip(before, jax.tree.leaves(infusenet.weights), strict=True):
+    np.testing.assert_array_equal(one, other)
+
+
+def test_flow_that_is_the_same_everywhere_is_no_motion():
+  """Products with a matrix would make of it what is not the same everywhere."""
+  flow = np.full((1, 48, 48, 2), 0.7, np.float32)
+  see = jax.jit(
+    lambda x: _network_flow(x, STRAINS["textbook"], _Resize(48, 32), halved)
+  )
+  np.testing.assert_array_equal(see(flow), 0)
 
 
 @pytest.mark.parametrize(
