@@ -33,7 +33,7 @@ __version__ = "0.1.0"
 _PLACES = {
   "analyse": "infusenet_jax.predict.analysis",
   "load_run": "infusenet_jax.predict.weights.networks",
-  "magnify": "infusenet_jax.predict.magnify",
+  "magnify": "infusenet_jax.predict.magnify.frames",
   "optical_flow": "infusenet_jax.clips.flow.optical_flow",
   "InfuseNet": "infusenet_jax.models.infusenet",
   "f1": "infusenet_jax.evaluate.protocol",

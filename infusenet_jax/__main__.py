@@ -18,6 +18,8 @@ COMMANDS = {
     "train and test what a config describes, such as --config=quickstart",
   ),
   "predict": ("infusenet_jax.predict.__main__", (), "find the action units in a video"),
+  "magnify": ("infusenet_jax.predict.magnify.__main__", (), "magnify a video's motion"),
+  "export": ("infusenet_jax.predict.export.__main__", (), "write networks as one file"),
   "evaluate": (
     "infusenet_jax.evaluate.__main__",
     (),

@@ -195,14 +195,14 @@ def _latents(magnifier, amp, onset, apexes):
 def _reconstructed(magnifier, amp, onset, apexes):
   a, b, d = _magnified(magnifier, amp, onset, apexes)
   decoded = magnifier.decoder(jnp.concatenate([a, b + d]))
-  first, others = decoded[: len(onset)], decoded[len(onset) :]
+  first, others = decoded[: onset.shape[0]], decoded[onset.shape[0] :]
   return _beside(others - jnp.concatenate([first] * len(apexes)), len(apexes))
 
 
 def _magnified(magnifier, amp, onset, apexes):
   """Computes latents of the onset, then latents and differences of all apexes."""
   latents = magnifier.encoder(jnp.concatenate([onset, *apexes]))
-  a, b = jnp.split(latents, [len(onset)])
+  a, b = latents[: onset.shape[0]], latents[onset.shape[0] :]
   return a, b, magnifier.manipulator(jnp.concatenate([a] * len(apexes)), b, amp)
 
 

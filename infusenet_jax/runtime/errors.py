@@ -1,8 +1,10 @@
 """The exceptions that commands turn into a single line instead of a traceback."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 # What batch systems read as "try again": EX_TEMPFAIL of sysexits.h.
 REQUEUE = 75
@@ -22,6 +24,13 @@ class Preempted(BaseException):
   It is not an `Exception`, so that code that catches those, taking them for signs of a
   damaged file, does not catch this one.
   """
+
+
+class OneLineParser(argparse.ArgumentParser):
+  """Says in one line, by `UserError`, what is wrong with a command's flags."""
+
+  def error(self, message: str) -> NoReturn:
+    raise UserError(f"{message}; --help shows what there is")
 
 
 def exit_with_one_line(command: Callable[[], int | None]) -> None:

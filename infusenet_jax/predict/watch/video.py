@@ -45,11 +45,13 @@ class Footage(Protocol):
   Attributes:
     name: for people.
     count: how many frames there are, as far as known before they are read; else None.
+    rate: frames a second, in the same way.
     notes: what became known while all frames were read, in words.
   """
 
   name: str
   count: int | None
+  rate: float | None
   notes: list[str]
 
   def __iter__(self) -> Iterator[Frame]:
@@ -109,16 +111,17 @@ class VideoFile:
       except ValueError as error:
         raise UserError(str(error)) from error
       rate = stream.average_rate or stream.guessed_rate
-      self._rate = float(rate) if rate and 0 < rate <= MOST_FPS else None
+      stored = float(rate) if rate and 0 < rate <= MOST_FPS else None
       length = stream.duration and float(stream.duration * stream.time_base)
       length = length or (container.duration or 0) / av.time_base
-      guess = round(length * self._rate) if length and self._rate else 0
+      guess = round(length * stored) if length and stored else 0
+      self.rate = fps or stored
       self.count = stream.frames or guess or None
 
   def __iter__(self) -> Iterator[Frame]:
     self.notes.clear()
     read, damaged = 0, 0
-    clock = _Clock(self.path, self._fps, self._rate)
+    clock = _Clock(self.path, self._fps, self.rate)
     for frame, bad in self._decode():
       damaged += bad
       if frame is not None:
@@ -141,7 +144,7 @@ class VideoFile:
 
   def read(self, numbers: Collection[int]) -> Iterator[Frame]:
     wanted, last = set(numbers), max(numbers, default=-1)
-    clock, number = _Clock(self.path, self._fps, self._rate), 0
+    clock, number = _Clock(self.path, self._fps, self.rate), 0
     for frame, _ in self._decode() if wanted else ():
       if frame is None:
         continue
@@ -299,7 +302,7 @@ class FolderFootage:
         )
       self._files[number] = file
     self._numbers = sorted(self._files)
-    self.count = len(files)
+    self.count, self.rate = len(files), fps
 
   def __iter__(self) -> Iterator[Frame]:
     self.notes.clear()
@@ -350,6 +353,7 @@ class ArrayFootage:
     if fps is None:
       raise UserError("frames in memory need their frame rate: fps=200")
     self._frames, self._fps, self.count = frames, fps, len(frames)
+    self.rate = fps
     self._shape = np.shape(frames[0])
     self._image(0)
 

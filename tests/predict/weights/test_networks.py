@@ -3,11 +3,8 @@
 import json
 import shutil
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from configs import baselines
 from infusenet_jax.clips.records import _to_arrays, min_max
@@ -18,12 +15,9 @@ from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
 from infusenet_jax.predict.weights import networks as module
 from infusenet_jax.predict.weights.networks import Networks, load_run, shipped
 from infusenet_jax.predict.weights.packed import write_packed
-from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.training.engine.network import build_network
-from infusenet_jax.training.trained import Made
 from tests.conftest import make_clips, make_tiny_config
-from tests.predict.runs import small_config, train
+from tests.predict.runs import crops, drawn, seen, small_config, train
 
 
 @pytest.fixture(scope="module")
@@ -47,43 +41,6 @@ def infusenet(tmp_path_factory) -> Networks:
 @pytest.fixture
 def copied(workdir, tmp_path):
   return shutil.copytree(workdir, tmp_path / "run")
-
-
-def seen(clips, which=slice(None)) -> dict[str, np.ndarray]:
-  return {name: getattr(clips, name)[which] for name in ("flow", *FRAMES)}
-
-
-def crops(count: int, size: int = 48) -> dict[str, np.ndarray]:
-  """What `probabilities` takes: frames of noise, and a flow that is not."""
-  frames = seen(make_clips(count, size))
-  x, y = np.meshgrid(*[np.linspace(-2, 2, size)] * 2)
-  flow = [np.stack([np.sin(x * i + y), np.cos(y * i)], -1) for i in range(count)]
-  return {name: frames[name] for name in FRAMES} | {"flow": np.float32(flow)}
-
-
-def drawn(config: ConfigDict, path) -> Networks:
-  """Networks that were never trained, by way of a file of packed ones."""
-  rng = np.random.default_rng(0)
-
-  def draw(like):
-    spread = 1 / np.sqrt(max(1, np.prod(like.shape[:-1])))
-    return rng.normal(0, spread, like.shape).astype(like.dtype)
-
-  def keep(like):  # Variances, and keys of dropout.
-    is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)
-    return jax.random.key(0) if is_key else np.ones(like.shape, like.dtype)
-
-  *parameters, rest = build_network(config, device_mesh(1)).like
-  content = {
-    "config": config,
-    "members": [(0, "all")],
-    "weights": [(*jax.tree.map(draw, parameters), jax.tree.map(keep, rest))],
-    "made": Made(48),
-    "calibration": None,
-    "card": {"name": "drawn", "simulated": True},
-  }
-  write_packed(path, **content)
-  return load_run(path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Trained networks as one file that runs elsewhere: StableHLO or ONNX."""

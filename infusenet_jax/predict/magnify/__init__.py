@@ -1,0 +1,1 @@
+"""Motion magnification, of frames in memory or of whole videos."""
