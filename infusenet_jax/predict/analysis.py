@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from infusenet_jax.predict.aus import EXPRESSION_SECONDS, LEAST_FRAMES, describe
+from infusenet_jax.predict.elan import Timed
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Frames, Report
 from infusenet_jax.predict.given import Given, to_spots
 from infusenet_jax.predict.watch.spotting import spot
@@ -80,7 +81,7 @@ def analyse(
 def report_on(
   footage: Footage,
   networks: Networks,
-  given: Sequence[Given] | None = None,
+  given: Sequence[Given | Timed] | None = None,
   settings: Settings = DEFAULT,
   *,
   progress: bool = False,
