@@ -48,7 +48,7 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock, write_atomically
 from infusenet_jax.runtime.preemption import Signals, catch_signals
 from infusenet_jax.runtime.run_files import CONFIG, LAST_WRITTEN
-from infusenet_jax.runtime.text import duration, print_lines, text_table
+from infusenet_jax.runtime.text import duration, one_line, print_lines, text_table
 
 SUMMARY = "summary.json"
 
@@ -225,7 +225,7 @@ def _outcome(prediction: Prediction, job: Job, signals: Signals) -> Outcome:
     if alone:
       raise
     # Whatever is wrong with one of hundreds of videos, the others are looked at.
-    reason = " ".join(str(error).split()) or "no reason given"
+    reason = one_line(error)
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     print_lines([f"error: {job.path}: {kind}{reason.removeprefix(f'{job.path}: ')}"])
     return Outcome(job, "failed", {})
