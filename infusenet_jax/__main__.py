@@ -18,6 +18,11 @@ COMMANDS = {
     "train and test what a config describes, such as --config=quickstart",
   ),
   "predict": ("infusenet_jax.predict.__main__", (), "find the action units in a video"),
+  "serve": (
+    "infusenet_jax.predict.serve.__main__",
+    (),
+    "open a page on this computer that does the same",
+  ),
   "evaluate": (
     "infusenet_jax.evaluate.__main__",
     (),

@@ -82,10 +82,11 @@ def _serve(
   import uvicorn
 
   from infusenet_jax.predict.serve.desk import Desk
+  from infusenet_jax.predict.serve.look import work
   from infusenet_jax.predict.serve.web import build_app
 
   weights = _weights(options.run)
-  desk = Desk(folder / "videos")
+  desk = Desk(folder / "videos", work)
   try:
     app = Guard(build_app(desk, weights), options.host, password)
     address = _address(options.host, listener.getsockname()[1])
@@ -144,11 +145,13 @@ def _password(options: argparse.Namespace) -> str | None:
 
 def _listen(host: str, port: int) -> socket.socket:
   """A socket that listens there."""
+  if not 0 <= port < 1 << 16:
+    raise UserError(f"--port {port}: expected a number from 0 to 65535")
   try:
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     return socket.create_server((host, port), family=family)
-  except (OSError, OverflowError) as error:
-    reason = getattr(error, "strerror", None) or error
+  except OSError as error:
+    reason = error.strerror or error
     raise UserError(
       f"--host {host} --port {port}: cannot listen there ({reason}); name another port"
     ) from error

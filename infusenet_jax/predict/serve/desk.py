@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from infusenet_jax.predict.serve.task import FOLLOWING, Task, work
+from infusenet_jax.predict.serve.task import FOLLOWING, Task
 from infusenet_jax.predict.show import outputs
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.text import one_line
@@ -93,12 +94,12 @@ class Video:
 class Desk:
   """Takes videos in, has them looked at in turn, and knows how each is doing."""
 
-  def __init__(self, folder: Path, target: Callable = work):
+  def __init__(self, folder: Path, target: Callable[[Connection], None]):
     """Begins to wait for videos.
 
     Args:
-      folder: for them and for what is found; `close` removes what is in it.
-      target: what runs in the other process; see `task.work`.
+      folder: for them and for what is found; `close` removes it.
+      target: what runs in the other process: `look.work`.
     """
     self.folder, self._target = folder, target
     self._videos: dict[int, Video] = {}
@@ -106,7 +107,7 @@ class Desk:
     self._waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     self._lock = threading.RLock()
     self._process: multiprocessing.process.BaseProcess | None = None
-    self._connection = None
+    self._connection: Connection | None = None
     self._thread = threading.Thread(target=self._serve, daemon=True)
     self._thread.start()
 
@@ -233,7 +234,7 @@ class Desk:
     except (EOFError, OSError):
       return self._how_it_ended()
 
-  def _connect(self):
+  def _connect(self) -> Connection:
     """The connection to a process that is ready for a task."""
     if self._process is None or not self._process.is_alive():
       # Of a fork JAX's threads would not be part.

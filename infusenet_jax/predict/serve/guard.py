@@ -74,7 +74,10 @@ class Guard:
   def _knows_us(self, headers: dict[bytes, bytes]) -> bool:
     if self._password is not None:
       return True
-    host = urlsplit(f"//{headers.get(b'host', b'').decode('latin-1')}").hostname or ""
+    try:
+      host = urlsplit(f"//{headers.get(b'host', b'').decode('latin-1')}").hostname or ""
+    except ValueError:
+      return False
     return host == self._host or is_loopback(host)
 
   def _may_come_in(self, headers: dict[bytes, bytes]) -> bool:
@@ -94,11 +97,7 @@ def _of_our_page(scope, headers: dict[bytes, bytes]) -> bool:
   if scope["type"] == "http" and scope["method"] in _SAFE:
     return True
   origin = headers.get(b"origin")
-  if origin is None:
-    return True
-  return urlsplit(origin.decode("latin-1")).netloc == headers.get(b"host", b"").decode(
-    "latin-1"
-  )
+  return origin is None or origin.partition(b"://")[2] == headers.get(b"host")
 
 
 def _with_headers(send):
