@@ -80,7 +80,9 @@ def build_page(desk: Desk, weights: Sequence[Weights]) -> gr.Blocks:
     shown = gr.State(Shown())
     chosen = gr.Dropdown([], label="Show", visible=False, elem_id="chosen")
     found = gr.HTML(words.result(None), elem_id="found")
-    with gr.Accordion("Correct the intervals", open=False, visible=False) as correct:
+    with gr.Accordion(
+      "Correct the intervals", open=False, visible=False, elem_id="correct"
+    ) as correct:
       gr.HTML(_HOW_TO_CORRECT)
       table = gr.Dataframe(
         headers=words.HEADINGS,
@@ -94,7 +96,9 @@ def build_page(desk: Desk, weights: Sequence[Weights]) -> gr.Blocks:
         elem_id="table",
       )
       with gr.Row():
-        again = gr.Button("Name the action units again", variant="primary")
+        again = gr.Button(
+          "Name the action units again", variant="primary", elem_id="again"
+        )
         given = gr.UploadButton(
           "Take intervals from a file (intervals.csv, ELAN's export)",
           file_types=[".csv", ".txt", ".tsv"],
