@@ -30,7 +30,8 @@ FILES = (
   *(outputs.MOVIE, CORRECTED),
 )
 _PATIENCE = 5.0  # Seconds that a process gets to end by itself.
-_SURE = 3.0  # Seconds after which it can be said how long the rest takes.
+_SURE = 3.0  # Seconds after which it can be said how long the rest takes,
+_LEAST = 0.03  # and the share that must be done by then.
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Video:
   def seconds_left(self) -> float | None:
     """Of following the face, which takes longest; None where it is not known yet."""
     spent = time.monotonic() - self.since
-    if not self.share or self.progress[0] != FOLLOWING or spent < _SURE:
+    if (self.share or 0) < _LEAST or self.progress[0] != FOLLOWING or spent < _SURE:
       return None
     return spent / self.share * (1 - self.share)
 

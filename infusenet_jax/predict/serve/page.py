@@ -36,11 +36,12 @@ class Weights(NamedTuple):
 
 
 class Shown(NamedTuple):
-  """Which result a page shows: of which video, which version, and which others."""
+  """What a page shows: which video's result, which version, which others, the list."""
 
   number: int = 0
   version: int = 0
   choices: tuple[int, ...] = ()
+  status: str = ""
 
 
 def build_page(desk: Desk, weights: Sequence[Weights]) -> gr.Blocks:
@@ -69,10 +70,10 @@ def build_page(desk: Desk, weights: Sequence[Weights]) -> gr.Blocks:
           interactive=len(weights) > 1,
         )
         movie = gr.Checkbox(label="also make a film (report.mp4)", value=False)
-        fps = gr.Number(
+        fps = gr.Textbox(
           label="Frames a second, where the file's are wrong",
-          value=None,
           placeholder="the file's own",
+          max_lines=1,
         )
         start = gr.Button("Find action units", variant="primary", elem_id="start")
     said = gr.HTML(words.notice())
@@ -132,19 +133,20 @@ class _Acts:
     simulated = self._weights[choice].simulated
     return f'<p class="badge">{SIMULATED_WEIGHTS}</p>' if simulated else ""
 
-  def submit(self, files, choice: str, fps: float | None, movie: bool) -> tuple:
+  def submit(self, files, choice: str, fps: str, movie: bool) -> tuple:
     """Takes videos in; those that are refused stay where they were dropped."""
     lines, rest = [], []
     for file in files or ():
-      wishes = {"run": self._weights[choice].run, "fps": fps or None, "movie": movie}
       try:
-        self._desk.add(Path(file), **wishes)
+        wishes = {"fps": words.frame_rate(fps), "movie": movie}
+        self._desk.add(Path(file), run=self._weights[choice].run, **wishes)
       except UserError as error:
         lines.append(str(error))
         rest.append(file)
     if not files:
       lines = ["no video yet: drop one above, or click there to choose"]
-    return rest or None, words.notice("; ".join(lines)), self._status()
+    said = words.notice("; ".join(dict.fromkeys(lines)))
+    return rest or None, said, self._status()
 
   def look(self, shown: Shown, choice: int | None) -> tuple:
     """What the page must show now; what has not changed is left as it is."""
@@ -152,20 +154,24 @@ class _Acts:
     by_number = {video.number: video for video in results}
     video = by_number.get(choice) or (results[0] if results else None)
     now = Shown(
-      video.number if video else 0, video.version if video else 0, tuple(by_number)
+      video.number if video else 0,
+      video.version if video else 0,
+      tuple(by_number),
+      self._status(),
     )
-    if now == shown:
-      return (now, self._status(), *[gr.skip()] * 5)
+    status = gr.skip() if now.status == shown.status else now.status
+    if now[:3] == shown[:3]:
+      return (now, status, *[gr.skip()] * 5)
     chosen = gr.Dropdown(
       [(f"{v.number}. {v.name}", v.number) for v in results],
       value=now.number or None,
       visible=len(results) > 1,
     )
     if now[:2] == shown[:2]:
-      return (now, self._status(), chosen, *[gr.skip()] * 4)
+      return (now, status, chosen, *[gr.skip()] * 4)
     there = gr.update(visible=video is not None)
     found = (words.result(video), words.table(video), there, there)
-    return (now, self._status(), chosen, *found)
+    return (now, status, chosen, *found)
 
   def correct(self, number: int | None, rows: Sequence[Sequence]) -> tuple[str, str]:
     """Has the action units named again, for the intervals of the table."""

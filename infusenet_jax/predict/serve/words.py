@@ -10,13 +10,16 @@ from urllib.parse import quote
 from infusenet_jax.clips.labels import AU_NAMES
 from infusenet_jax.evaluate.report.environment import environment
 from infusenet_jax.predict.serve.desk import FAILED, FINISHED, WAITING, Video
+from infusenet_jax.predict.serve.task import FOLLOWING
 from infusenet_jax.predict.show import outputs
+from infusenet_jax.predict.watch.video import MOST_FPS
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.text import duration
 
 TEMPLATES = environment("infusenet_jax.predict.serve")
 HEADINGS = ["onset", "apex", "offset", "onset s", "offset s", "action units"]
 NEEDED = 3  # Columns of it that a person may change.
+_FEW = 10  # Frames that are read before programs are compiled.
 
 
 def status(videos: Sequence[Video]) -> str:
@@ -37,9 +40,11 @@ def state_in_words(video: Video) -> str:
   if not what:
     return "getting ready"
   of = f" of {count:,}" if count else ""
-  left = video.seconds_left
-  ready = "" if left is None else f", {duration(left)} left"
-  return f"{what}, frame {done:,}{of}{ready}"
+  if (left := video.seconds_left) is not None:
+    more = f", {duration(left)} left"
+  else:
+    more = ", the first video takes longer" if what == FOLLOWING and done < _FEW else ""
+  return f"{what}, frame {done:,}{of}{more}"
 
 
 def found_in_words(video: Video) -> str:
@@ -78,6 +83,24 @@ def table(video: Video | None) -> list[list]:
     seconds = [f"{found[f'{n}_seconds']:.2f}" for n in ("onset", "offset")]
     rows.append([*(found[n] for n in HEADINGS[:NEEDED]), *seconds, words])
   return rows
+
+
+def frame_rate(text: str) -> float | None:
+  """Frames a second as somebody typed them; None where nothing is typed.
+
+  Raises:
+    UserError: it is no such number.
+  """
+  if not text.strip():
+    return None
+  try:
+    if 0 < (fps := float(text.replace(",", "."))) <= MOST_FPS:
+      return fps
+  except ValueError:
+    pass
+  raise UserError(
+    f"frames a second: {text.strip()!r}, expected a number above 0 and up to {MOST_FPS}"
+  )
 
 
 def write_table(rows: Sequence[Sequence], path: Path) -> None:

@@ -28,7 +28,8 @@ def test_states_in_words(video):
   begun = change(working, since=working.since - 60)
   assert words.state_in_words(begun).endswith(" of 2,400, 60 s left")
   unknown = change(working, progress=(FOLLOWING, 7, 0))
-  assert words.state_in_words(unknown) == "following the face, frame 7"
+  said = words.state_in_words(unknown)
+  assert said == "following the face, frame 7, the first video takes longer"
   failed = change(video, state=FAILED, reason="a < b")
   page = words.status([video, working, unknown, failed])
   assert "Müller &lt;b&gt;.mp4" in page and "<b>.mp4" not in page
@@ -62,3 +63,12 @@ def test_the_table_goes_out_and_comes_back(video, tmp_path):
 def test_a_notice_is_text():
   assert words.notice() == ""
   assert "&lt;script&gt;" in words.notice("<script>")
+
+
+def test_frames_a_second_as_people_type_them():
+  assert [words.frame_rate(text) for text in ("", " ", "200", "29,97")] == [
+    *(None, None, 200, 29.97)
+  ]
+  for text in ("x", "0", "-5", "nan", "1e9"):
+    with pytest.raises(UserError, match=f"'{text}', expected a number above 0"):
+      words.frame_rate(text)
