@@ -32,7 +32,9 @@ def test_an_unknown_command_is_told_those_that_there_are():
     overview.run(["train"])
 
 
-@pytest.mark.parametrize("name", ["evaluate", "artefacts", "check", "build", "inspect"])
+@pytest.mark.parametrize(
+  "name", ["serve", "evaluate", "artefacts", "check", "build", "inspect"]
+)
 def test_help_ends_well_and_has_an_example(name, capsys, monkeypatch):
   monkeypatch.setattr(sys, "argv", sys.argv)
   with pytest.raises(SystemExit) as ended:

@@ -78,8 +78,8 @@ def build_page(desk: Desk, weights: Sequence[Weights]) -> gr.Blocks:
         start = gr.Button("Find action units", variant="primary", elem_id="start")
     said = gr.HTML(words.notice())
     status = gr.HTML(words.status(desk.videos()), elem_id="status")
-    shown = gr.State(Shown())
-    chosen = gr.Dropdown([], label="Show", visible=False, elem_id="chosen")
+    shown, picked = gr.State(Shown()), gr.State(None)
+    chosen = gr.Dropdown([], label="Video", visible=False, elem_id="chosen")
     found = gr.HTML(words.result(None), elem_id="found")
     with gr.Accordion(
       "Correct the intervals", open=False, visible=False, elem_id="correct"
@@ -108,9 +108,9 @@ def build_page(desk: Desk, weights: Sequence[Weights]) -> gr.Blocks:
 
     view = [shown, status, chosen, found, table, correct, remove]
     timer = gr.Timer(_EVERY)
-    timer.tick(acts.look, [shown, chosen], view, **_PRIVATE)
-    page.load(acts.look, [shown, chosen], view, **_PRIVATE)
-    chosen.input(acts.look, [shown, chosen], view, **_PRIVATE)
+    timer.tick(acts.look, [shown, picked], view, **_PRIVATE)
+    page.load(acts.look, [shown, picked], view, **_PRIVATE)
+    chosen.input(acts.pick, [shown, chosen], [picked, *view], **_PRIVATE)
     choice.input(acts.badge, choice, badge, **_PRIVATE)
     start.click(
       acts.submit, [files, choice, fps, movie], [files, said, status], **_PRIVATE
@@ -149,29 +149,47 @@ class _Acts:
     return rest or None, said, self._status()
 
   def look(self, shown: Shown, choice: int | None) -> tuple:
-    """What the page must show now; what has not changed is left as it is."""
-    results = [video for video in self._desk.videos() if video.version]
-    by_number = {video.number: video for video in results}
-    video = by_number.get(choice) or (results[0] if results else None)
+    """What the page must show now; what has not changed is left as it is.
+
+    Args:
+      shown: what it shows.
+      choice: the video that somebody chose; else the first one with a result.
+    """
+    videos = {video.number: video for video in self._desk.videos()}
+    ready = [video for video in videos.values() if video.version]
+    video = videos.get(choice) or next(iter([*ready, *videos.values()]), None)
     now = Shown(
       video.number if video else 0,
       video.version if video else 0,
-      tuple(by_number),
+      tuple(videos),
       self._status(),
     )
     status = gr.skip() if now.status == shown.status else now.status
     if now[:3] == shown[:3]:
       return (now, status, *[gr.skip()] * 5)
     chosen = gr.Dropdown(
-      [(f"{v.number}. {v.name}", v.number) for v in results],
+      [(f"{number}. {one.name}", number) for number, one in videos.items()],
       value=now.number or None,
-      visible=len(results) > 1,
+      visible=len(videos) > 1,
     )
+    remove = gr.update(visible=bool(videos))
     if now[:2] == shown[:2]:
-      return (now, status, chosen, *[gr.skip()] * 4)
-    there = gr.update(visible=video is not None)
-    found = (words.result(video), words.table(video), there, there)
-    return (now, status, chosen, *found)
+      return (now, status, chosen, *[gr.skip()] * 3, remove)
+    shown = video if video and video.version else None
+    correct = gr.update(visible=shown is not None)
+    return (
+      now,
+      status,
+      chosen,
+      words.result(shown),
+      words.table(shown),
+      correct,
+      remove,
+    )
+
+  def pick(self, shown: Shown, choice: int | None) -> tuple:
+    """Shows a video that somebody chose, and goes on showing it."""
+    return choice, *self.look(shown, choice)
 
   def correct(self, number: int | None, rows: Sequence[Sequence]) -> tuple[str, str]:
     """Has the action units named again, for the intervals of the table."""
