@@ -28,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infusenet_jax.predict.serve.guard import Guard, is_loopback
+from infusenet_jax.predict.serve.task import Weights
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
@@ -108,9 +109,8 @@ def _serve(
     desk.close()
 
 
-def _weights(runs: Sequence[Path]) -> list:
+def _weights(runs: Sequence[Path]) -> list[Weights]:
   """What can be chosen; raises UserError where a run is none."""
-  from infusenet_jax.predict.serve.page import Weights
   from infusenet_jax.predict.weights.networks import SHIPPED as FILE
   from infusenet_jax.predict.weights.packed import read_packed
   from infusenet_jax.training.trained import open_run

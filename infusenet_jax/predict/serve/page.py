@@ -10,6 +10,7 @@ import gradio as gr
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
 from infusenet_jax.predict.serve import words
 from infusenet_jax.predict.serve.desk import Desk
+from infusenet_jax.predict.serve.task import Weights
 from infusenet_jax.predict.watch.video import VIDEOS
 from infusenet_jax.runtime.errors import UserError
 
@@ -25,14 +26,6 @@ _HOW_TO_CORRECT = (
   " then have the action units named again.</p>"
 )
 _PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-
-
-class Weights(NamedTuple):
-  """Weights that can be chosen: their name, where they are, what they learned from."""
-
-  name: str
-  run: Path | None
-  simulated: bool
 
 
 class Shown(NamedTuple):

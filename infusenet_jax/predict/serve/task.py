@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 # What is being done with a video, in words.
 FOLLOWING, LOOKING, DRAWING = "following the face", "looking closer", "making a film"
@@ -25,3 +26,11 @@ class Task:
   fps: float | None = None
   movie: bool = False
   intervals: Path | None = None
+
+
+class Weights(NamedTuple):
+  """Weights that can be chosen: their name, where they are, what they learned from."""
+
+  name: str
+  run: Path | None
+  simulated: bool

@@ -10,7 +10,8 @@ import gradio
 from fastapi.responses import FileResponse, Response
 
 from infusenet_jax.predict.serve.desk import Desk, Video
-from infusenet_jax.predict.serve.page import Weights, build_page
+from infusenet_jax.predict.serve.page import build_page
+from infusenet_jax.predict.serve.task import Weights
 from infusenet_jax.predict.serve.words import TEMPLATES
 from infusenet_jax.predict.show import outputs
 

@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 from infusenet_jax.predict.serve import command
+from infusenet_jax.predict.weights.networks import SHIPPED
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
@@ -83,3 +84,11 @@ def test_addresses():
   assert command._address("127.0.0.1", 7860) == "http://127.0.0.1:7860/"
   assert command._address("::1", 1) == "http://[::1]:1/"
   assert command._address("0.0.0.0", 1) == f"http://{socket.gethostname()}:1/"
+
+
+def test_weights_that_can_be_chosen(tmp_path):
+  own, shipped = command._weights([SHIPPED])
+  assert (own.name, own.run, own.simulated) == (str(SHIPPED), SHIPPED, True)
+  assert shipped == (command.SHIPPED, None, True)
+  with pytest.raises(UserError, match="--run takes a workdir"):
+    command._weights([tmp_path])
