@@ -96,6 +96,7 @@ def build_page(desk: Desk, weights: Sequence[Weights]) -> gr.Blocks:
         given = gr.UploadButton(
           "Take intervals from a file (intervals.csv, ELAN's export)",
           file_types=[".csv", ".txt", ".tsv"],
+          elem_id="given",
         )
     remove = gr.Button("Remove this video", visible=False, size="sm")
 

@@ -75,14 +75,17 @@ def notice(line: str = "", good: bool = False) -> str:
 
 
 def table(video: Video | None) -> list[list]:
-  """A video's intervals, to be corrected: rows with the columns of HEADINGS."""
+  """A video's intervals, to be corrected: rows with the columns of HEADINGS.
+
+  There is always a row to type into; `write_table` passes over those left empty.
+  """
   rows = []
   for found in video.found()["intervals"] if video else ():
     shown = [name for name, yes in found["decision"].items() if yes]
     words = ", ".join(f"{name} {AU_NAMES[int(name[2:])]}" for name in shown) or "none"
     seconds = [f"{found[f'{n}_seconds']:.2f}" for n in ("onset", "offset")]
     rows.append([*(found[n] for n in HEADINGS[:NEEDED]), *seconds, words])
-  return rows
+  return rows or [[None] * NEEDED + [""] * (len(HEADINGS) - NEEDED)]
 
 
 def frame_rate(text: str) -> float | None:
