@@ -25,7 +25,7 @@ from data_prep.sources import Source, describe
 from infusenet_jax.clips.faces.detector import FaceDetector
 from infusenet_jax.clips.flow.measured import FLOW_BATCH, make_measure
 from infusenet_jax.clips.labels import DATABASES
-from infusenet_jax.clips.schema import FRAMES, VERSION
+from infusenet_jax.clips.schema import FRAMES, VERSION, array_record
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
@@ -101,7 +101,8 @@ def build(
   Raises:
     UserError: nothing can be built at all.
   """
-  options.detector()  # Complains now about a wrong model file, not per clip.
+  options.detector()  # Complains now about a wrong model file, not per clip;
+  array_record()  # and about a package that is missing.
   measured = MeasuredFlow(make_measure(options.flow, options.strain))
   outcomes, opened = [], []
   for source in sources:

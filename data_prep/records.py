@@ -12,10 +12,14 @@ import os
 from pathlib import Path
 
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
 from tensorflow_datasets.core import example_serializer
 
-from infusenet_jax.clips.schema import SPLIT, VERSION, record_features
+from infusenet_jax.clips.schema import (
+  SPLIT,
+  VERSION,
+  array_record,
+  record_features,
+)
 
 
 class RecordWriter:
@@ -33,9 +37,7 @@ class RecordWriter:
       self._features.get_serialized_info()
     )
     self._path = folder / "records"
-    self._writer = array_record_module.ArrayRecordWriter(
-      str(self._path), "group_size:1"
-    )
+    self._writer = array_record().ArrayRecordWriter(str(self._path), "group_size:1")
     self._count = self._bytes = 0
 
   def write(self, example: dict) -> None:

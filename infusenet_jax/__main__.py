@@ -20,6 +20,11 @@ COMMANDS = {
   "predict": ("infusenet_jax.predict.__main__", (), "find the action units in a video"),
   "magnify": ("infusenet_jax.predict.magnify.__main__", (), "magnify a video's motion"),
   "export": ("infusenet_jax.predict.export.__main__", (), "write networks as one file"),
+  "serve": (
+    "infusenet_jax.predict.serve.__main__",
+    (),
+    "open a page on this computer that does the same",
+  ),
   "evaluate": (
     "infusenet_jax.evaluate.__main__",
     (),

@@ -34,7 +34,7 @@ def test_an_unknown_command_is_told_those_that_there_are():
 
 @pytest.mark.parametrize(
   "name",
-  ["magnify", "export", "evaluate", "artefacts", "check", "build", "inspect"],
+  ["magnify", "export", "serve", "evaluate", "artefacts", "check", "build", "inspect"],
 )
 def test_help_ends_well_and_has_an_example(name, capsys, monkeypatch):
   monkeypatch.setattr(sys, "argv", sys.argv)

@@ -16,7 +16,7 @@ from infusenet_jax.clips.prepared import (
   read_metadata,
   shard_lengths,
 )
-from infusenet_jax.clips.schema import FRAMES, NAMES
+from infusenet_jax.clips.schema import FRAMES, NAMES, array_record
 from infusenet_jax.runtime.errors import UserError
 
 
@@ -120,15 +120,15 @@ class _Source:
   def __init__(self, folder: Path):
     # Slow to import, and only reading needs them.
     import tensorflow_datasets as tfds
-    from array_record.python.array_record_module import ArrayRecordReader
 
+    reader = array_record().ArrayRecordReader
     self._folder = folder
     noted = sum(shard_lengths(folder))
     with self._damage():
       builder = tfds.builder_from_directory(str(folder))
       self._source = builder.as_data_source(split="all")
       held = sum(
-        ArrayRecordReader(str(path)).num_records()
+        reader(str(path)).num_records()
         for split in builder.info.splits.values()
         for path in split.filepaths
       )

@@ -24,8 +24,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infusenet_jax.clips.labels import AUS
+from infusenet_jax.runtime.errors import UserError
 
 if TYPE_CHECKING:
+  from types import ModuleType
+
   from tensorflow_datasets.features import FeaturesDict
 
 VERSION = "1.0.0"
@@ -41,6 +44,23 @@ TRUE_MASKS = ("moving", "appearance")
 SCENE_PEAKS = {5: 0.8, 10: 0.5, 20: 0.3}
 SCENE_ROLES = ("first", "second", "truth")
 GRID = 56  # Cells along each side of a crop in maps: of truth and of what networks see.
+
+
+def array_record() -> "ModuleType":
+  """The module that reads and writes the files of records.
+
+  Raises:
+    UserError: it is not installed; there is none for Windows.
+  """
+  try:
+    from array_record.python import array_record_module
+  except ModuleNotFoundError as error:
+    raise UserError(
+      "records need the package array-record, which is not installed and has no build"
+      " for Windows; build them and train on Linux or macOS (on Windows within WSL):"
+      " python -m infusenet_jax.predict runs without it"
+    ) from error
+  return array_record_module
 
 
 def record_features(size: int) -> "FeaturesDict":

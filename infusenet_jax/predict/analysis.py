@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from infusenet_jax.predict.aus import EXPRESSION_SECONDS, LEAST_FRAMES, describe
+from infusenet_jax.predict.elan import Timed
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Frames, Report
 from infusenet_jax.predict.given import Given, to_spots
 from infusenet_jax.predict.watch.spotting import spot
@@ -77,12 +78,50 @@ def analyse(
   return report_on(footage, networks or shipped(), given, settings, progress=progress)
 
 
+@dataclass(frozen=True)
+class Followed:
+  """A face that was followed through a video: what every report of it begins with.
+
+  frames: a row per frame.
+  faces: how many there were in a frame at most.
+  notes: what became known on the way, in words.
+  """
+
+  frames: Frames
+  faces: int
+  notes: tuple[str, ...]
+
+
+def follow_face(
+  footage: Footage,
+  face: int = 0,
+  *,
+  progress: bool = False,
+  stopped: Callable[[], bool] = lambda: False,
+) -> Followed:
+  """Follows one face through all frames of a video.
+
+  Args:
+    footage: the video.
+    face: which one where there are several; 0 is the largest.
+    progress: whether it is shown how long it takes.
+    stopped: asked before every frame; True ends the video there.
+
+  Raises:
+    UserError: no frame can be read.
+  """
+  watch = _Watch(footage, progress, stopped)
+  frames, faces = follow(watch, face)
+  return Followed(frames, faces, (*watch.notes(), *footage.notes))
+
+
 def report_on(
   footage: Footage,
   networks: Networks,
-  given: Sequence[Given] | None = None,
+  given: Sequence[Given | Timed] | None = None,
   settings: Settings = DEFAULT,
   *,
+  followed: Followed | None = None,
   progress: bool = False,
   stopped: Callable[[], bool] = lambda: False,
 ) -> Report:
@@ -93,14 +132,16 @@ def report_on(
     networks: what gives the probabilities.
     given: the intervals, where a person gives them; else they are spotted.
     settings: what the user chose.
+    followed: what `follow_face` found in this video, where that is known already.
     progress: whether what takes long shows how long.
     stopped: asked before every frame; True ends the video there.
 
   Raises:
     UserError: no frame can be read, or a frame that is given is not there.
   """
-  watch = _Watch(footage, progress, stopped)
-  frames, faces = follow(watch, settings.face)
+  if followed is None:
+    followed = follow_face(footage, settings.face, progress=progress, stopped=stopped)
+  frames = followed.frames
   if given is not None:
     spots = to_spots(given, frames)
   else:
@@ -130,9 +171,8 @@ def report_on(
     },
     versions=versions() | {"av": av.__version__},
     notes=(
-      *_notes(networks, frames, faces, settings.face),
-      *watch.notes(),
-      *footage.notes,
+      *_notes(networks, frames, followed.faces, settings.face),
+      *followed.notes,
     ),
   )
 

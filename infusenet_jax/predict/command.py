@@ -6,9 +6,10 @@
     python -m infusenet_jax.predict VIDEO --intervals corrected.csv
     python -m infusenet_jax.predict --records RECORDS --run RUN
 
-Writes intervals.csv, frames.csv, report.json and report.html (docs/outputs.md says what
-every column means) to --out; of several videos each gets a folder in it, and
-intervals.csv and summary.json beside these folders hold what was found in all of them.
+Writes intervals.csv, frames.csv, report.json, report.html and intervals.elan.txt
+(docs/outputs.md says what every column means) to --out; of several videos each gets a
+folder in it, and intervals.csv and summary.json beside these folders hold what was
+found in all of them.
 A video that is finished is not looked at again when the same command is given again.
 Nothing leaves this computer.
 
@@ -33,6 +34,7 @@ from tqdm import tqdm
 from infusenet_jax import __version__
 from infusenet_jax.clips.labels import AU_NAMES, AUS
 from infusenet_jax.predict.analysis import Settings, report_on
+from infusenet_jax.predict.elan import Timed
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Interval, Report
 from infusenet_jax.predict.given import Given, IntervalsFile, read_intervals
 from infusenet_jax.predict.jobs import Job, find_jobs
@@ -46,7 +48,7 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock, write_atomically
 from infusenet_jax.runtime.preemption import Signals, catch_signals
 from infusenet_jax.runtime.run_files import CONFIG, LAST_WRITTEN
-from infusenet_jax.runtime.text import duration, print_lines, text_table
+from infusenet_jax.runtime.text import duration, one_line, print_lines, text_table
 
 SUMMARY = "summary.json"
 
@@ -92,7 +94,7 @@ class Prediction:
       self.table = read_intervals(options.intervals)
     self.settings = Settings(options.fps, options.face, options.amp, options.pictures)
 
-  def given(self, job: Job) -> list[Given] | None:
+  def given(self, job: Job) -> list[Given | Timed] | None:
     """The intervals that a person gave for a video, None where there are none."""
     options = self.options
     if self.table:
@@ -223,7 +225,7 @@ def _outcome(prediction: Prediction, job: Job, signals: Signals) -> Outcome:
     if alone:
       raise
     # Whatever is wrong with one of hundreds of videos, the others are looked at.
-    reason = " ".join(str(error).split()) or "no reason given"
+    reason = one_line(error)
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     print_lines([f"error: {job.path}: {kind}{reason.removeprefix(f'{job.path}: ')}"])
     return Outcome(job, "failed", {})
@@ -363,8 +365,8 @@ def _parser() -> argparse.ArgumentParser:
   add("--apex", type=int, metavar="FRAME", help="of its apex")
   add("--offset", type=int, metavar="FRAME", help="of its end (default: the apex)")
   add("--intervals", type=Path, metavar="CSV",
-      help="known intervals: an intervals.csv that a person corrected, or any table"
-      " with the columns onset, apex, offset")  # fmt: skip
+      help="known intervals: an intervals.csv that a person corrected, any table with"
+      " the columns onset, apex, offset, or an export of ELAN's")  # fmt: skip
   add("--amp", type=float, default=10.0,
       help="how many times pictures magnify motion (default: 10)")  # fmt: skip
   add("--video", action="store_true",

@@ -131,7 +131,7 @@ class Report:
   notes: tuple[str, ...] = ()  # What a reader must know before using the numbers.
 
   def save(self, folder: str | Path) -> None:
-    """Writes intervals.csv, frames.csv, report.json and report.html to a folder.
+    """Writes the files of docs/outputs.md to a folder: tables, JSON, a page.
 
     Raises:
       UserError: it cannot be written, or a person changed the intervals.csv there.

@@ -80,3 +80,8 @@ def plain_text(field: str) -> str:
   """Undoes `csv_text`: returns the text that a CSV field was made of."""
   guarded = field.startswith("'") and field.lstrip("'").startswith(_FORMULA)
   return field[1:] if guarded else field
+
+
+def one_line(error: BaseException) -> str:
+  """What an exception says, on one line."""
+  return " ".join(str(error).split()) or "no reason given"

@@ -18,7 +18,8 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 from tests.predict.films import smiles, wall, write_film
 
-FILES = ["frames.csv", "intervals.csv", "report.html", "report.json"]
+FILES = ["frames.csv", "intervals.csv", "intervals.elan.txt"]
+FILES += ["report.html", "report.json"]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from infusenet_jax.clips.labels import AU_NAMES, AUS
+from infusenet_jax.predict.elan import to_elan
 from infusenet_jax.predict.findings import (
   REGIONS,
   SIMULATED_WEIGHTS,
@@ -29,7 +30,7 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import read_json, write_atomically
 from infusenet_jax.runtime.text import csv_text
 
-INTERVALS, FRAMES = "intervals.csv", "frames.csv"
+INTERVALS, FRAMES, ELAN = "intervals.csv", "frames.csv", "intervals.elan.txt"
 JSON, PAGE, MOVIE = "report.json", "report.html", "report.mp4"
 SCHEMA = 1  # Counts changes to what the columns and fields are called or mean.
 
@@ -80,6 +81,7 @@ def save(
   check_unchanged(folder)
   write_csv(folder / FRAMES, FRAME_COLUMNS, _frame_rows(report.frames))
   write_atomically(folder / PAGE, render(report))
+  write_atomically(folder / ELAN, to_elan(report))
   rows = [_interval_cells(report, interval) for interval in report.intervals]
   digest = write_csv(folder / INTERVALS, INTERVAL_COLUMNS, rows)
   content = as_json(report) | (extra or {})
