@@ -156,7 +156,7 @@ class Run:
         predict without looking where the networks look.
 
     Returns:
-      The predictions of all seeds, and a `Look` for every AU that a clip shows and every
+      The predictions of all seeds, and a `Look` for every AU that a clip shows and each
       seed; none without `truth`.
 
     Raises:
