@@ -59,6 +59,7 @@ COMMANDS = {
   "python -m data_prep build --root DATABASES --out RECORDS": (
     "python -m data_prep build --root {out}/databases --out {out}/records --size 64"
   ),
+  "python -m data_prep inspect": "python -m data_prep inspect --data {out}/records",
   "python -m infusenet_jax.main --config=configs/cd6me.py --config.data_dir=RECORDS": (
     "python -m infusenet_jax.main --config=configs/cd6me.py"
     f" --config.data_dir={{out}}/records --workdir={{out}}/cd6me {TINY}"

@@ -115,6 +115,7 @@ def test_pictures_come_from_the_runs_own_records_alone(tmp_path, monkeypatch, ca
 def test_a_report_is_written_without_pictures_where_that_is_wanted(
   tmp_path, monkeypatch, caplog
 ):
+  caplog.set_level("INFO")
   run = make_run(tmp_path / "run")
   monkeypatch.setattr(records, "load_clips", lambda *_: make_clips())
   monkeypatch.setattr(of_run, "records_identity", lambda *_: fingerprints(run))
