@@ -79,5 +79,7 @@ def get_config() -> ConfigDict:
   # How many folds (and seeds) are trained side by side, and over how many devices the
   # batch of each is split; -1: as many as there are devices for.
   config.mesh = ConfigDict({"fold": 1, "data": -1})
+  # Licences forbid passing faces on: False leaves them out of report.html.
+  config.report = ConfigDict({"pictures": True})
   config.dtype = "auto"  # bfloat16 on accelerators, float32 on CPUs
   return config

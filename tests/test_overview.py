@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -68,14 +69,20 @@ def test_help_of_a_command_with_a_config_ends_with_status_0():
   assert (done.returncode, done.stderr) == (0, "") and "--peer=torch" in done.stdout
 
 
+def make_wheel(folder: Path) -> Path:
+  """Makes the project's wheel, as a release does."""
+  pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+  make = [*pip, "wheel", "--no-deps", "-w", str(folder), str(ROOT)]
+  subprocess.run(make, check=True, timeout=300)
+  (wheel,) = folder.iterdir()
+  return wheel
+
+
 @pytest.mark.slow
 def test_an_installed_wheel_trains_by_a_configs_name_in_an_empty_folder(tmp_path):
-  pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-  wheels, site, empty = (tmp_path / name for name in ("wheels", "site", "empty"))
+  site, empty = tmp_path / "site", tmp_path / "empty"
   empty.mkdir()
-  make = [*pip, "wheel", "--no-deps", "-w", str(wheels), str(ROOT)]
-  subprocess.run(make, check=True, timeout=300)
-  (wheel,) = wheels.iterdir()
+  wheel = make_wheel(tmp_path / "wheels")
   with zipfile.ZipFile(wheel) as file:
     names = file.namelist()
     file.extractall(site)
@@ -93,3 +100,32 @@ def test_an_installed_wheel_trains_by_a_configs_name_in_an_empty_folder(tmp_path
   )
   assert done.returncode == 0, done.stderr
   assert "simulated data" in done.stdout and (empty / "run" / "report.html").exists()
+
+
+@pytest.mark.release
+def test_a_wheel_in_a_new_environment_runs_the_quickstart_and_tests_of_tables(tmp_path):
+  bin, empty = tmp_path / "venv" / "bin", tmp_path / "empty"
+  empty.mkdir()
+  clean = {name: x for name, x in os.environ.items() if name != "PYTHONPATH"}
+
+  def run(*command: object) -> str:
+    done = subprocess.run(
+      [str(word) for word in command],
+      **{"cwd": empty, "env": clean, "capture_output": True, "text": True},
+      check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+  run(sys.executable, "-m", "venv", bin.parent)
+  pip = (bin / "python", "-m", "pip", "--disable-pip-version-check", "-q", "install")
+  run(*pip, make_wheel(tmp_path / "wheels"), "pytest")
+  small = ["--config.simulated.scale=0.03", "--config.folds=casme2,samm"]
+  small += ["--config.train.epochs=1", "--workdir=run"]
+  printed = run(bin / "infusenet-jax", "main", "--config=quickstart", *small)
+  assert "AU table (simulated data)" in printed
+  again = run(bin / "infusenet-jax", "evaluate", "--run", "run")
+  assert again.split("Written to")[0] == printed.split("Written to")[0]
+  shutil.copy(ROOT / "tests" / "evaluate" / "test_tables.py", empty)
+  assert " passed" in run(bin / "python", "-m", "pytest", "test_tables.py")
+  assert {path.name for path in empty.iterdir()} >= {"data", "run"}

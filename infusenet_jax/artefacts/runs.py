@@ -1,4 +1,4 @@
-"""Trained runs, opened again to be measured on databases that they never saw."""
+"""Opens trained runs again and measures each fold on the database that it left out."""
 
 import functools
 import hashlib
@@ -39,11 +39,16 @@ from infusenet_jax.training.trained import open_run, restore
 
 
 class Look(NamedTuple):
-  """What a model looked at when it scored one AU that a clip shows.
+  """Where a network looked when it scored one AU that a clip shows.
 
-  region: the true moving region's share of the face; shares: {evidence: its share
-  inside the region}, NaN where there is no evidence. The evidence "crop" is the same
-  everywhere in the crop.
+  database, subject, clip: the clip, named as in the predictions.
+  seed: of the network's run.
+  au: the AU's number in FACS, one of `labels.AUS`.
+  region: the area of the face that truly moved, as a share of the face's, in (0, 1].
+  shares: {map: the share of its sum that lies inside that region, in [0, 1]}, NaN where
+    the map is 0 everywhere. The maps are those of `engine.saliency` but for the gates,
+    "flow input", the length of the flow, and "crop", which is 1 everywhere: what chance
+    gets.
   """
 
   database: str
@@ -56,13 +61,24 @@ class Look(NamedTuple):
 
 
 class Run:
-  """One finished workdir of `infusenet_jax.main`; the network is compiled once."""
+  """A finished run, whose networks can be measured on other clips.
+
+  The network is compiled once, whatever is measured.
+
+  Attributes:
+    name: of the run, for tables and figures.
+    workdir: the run's folder.
+    config: of the run.
+  """
 
   def __init__(self, workdir: Path):
-    """Reads the config.
+    """Reads the run's config.
+
+    Args:
+      workdir: the folder that `python -m infusenet_jax.main` trained in.
 
     Raises:
-      UserError: no finished run is there.
+      UserError: no finished run is there, or one that left no database out.
     """
     run = open_run(workdir, "--workdirs")
     if run.predictions is None:
@@ -74,18 +90,22 @@ class Run:
 
   @property
   def digest(self) -> str:
-    """Changes with the config and with what was trained."""
+    """The SHA-256 of config and predictions, by which a result is kept for a run."""
     files = (self.workdir / CONFIG, self.workdir / PREDICTIONS)
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
   def trained_on(self) -> dict[str, Any]:
-    """The simulation that its records came from: scale, seed, labels, size.
+    """Finds how the simulated databases were made that the run was trained on.
+
+    Returns:
+      {"scale", "seed", "labels", "size"}: as config.simulated has them, and the side of
+      the records in pixels.
 
     One that is harder than the plain one has in addition the flags of its `difficulty`.
 
     Raises:
-      UserError: it was not trained on simulated databases at normal nuisance, or they
-        are gone.
+      UserError: the run was not trained on simulated databases, their nuisance
+        (lighting, head motion, noise) was not 1, or its records are gone.
     """
     config = self.config
     if not config.data_dir:
@@ -116,7 +136,11 @@ class Run:
 
   @functools.cached_property
   def network(self) -> Network:
-    """Built and compiled on first use."""
+    """The run's network, which is built and compiled when it is first asked for.
+
+    Raises:
+      UserError: the config is one of another version of this package.
+    """
     try:
       mesh = device_mesh(self.config.train.batch_size, fold=-1, data=1)
       return build_network(self.config, mesh)
@@ -128,11 +152,19 @@ class Run:
   def measure(
     self, clips: Clips, truth: np.ndarray | None
   ) -> tuple[Predictions, list[Look]]:
-    """Each fold's model of each seed on the database that it never saw.
+    """Predicts clips with the networks that never saw their database.
 
     Args:
-      clips: of one set of databases.
-      truth: `read_truth` of the clips; None to look at predictions alone.
+      clips: N clips of the databases that the run's folds left out.
+      truth: (N, GRID, GRID), where each face truly moved, from `read_truth`; None to
+        predict without looking where the networks look.
+
+    Returns:
+      The predictions of all seeds, and a `Look` for every AU that a clip shows and each
+      seed; none without `truth`.
+
+    Raises:
+      UserError: a fold's checkpoint is missing or damaged.
     """
     experiment = make_experiment(self.config, self.network, clips)
     names = fold_names(self.config)

@@ -1,4 +1,4 @@
-"""Names that everything agrees on: the 12 AUs and the six databases of CD6ME.
+"""The 12 action units (AUs) and the six databases of CD6ME: numbers, keys and names.
 
 Source: Varanka, Li, Peng and Zhao, "Data Leakage and Evaluation Issues in
 Micro-Expression Analysis", IEEE TAFFC 2023 (arXiv 2211.11425).
@@ -7,8 +7,9 @@ Micro-Expression Analysis", IEEE TAFFC 2023 (arXiv 2211.11425).
 import re
 from collections.abc import Iterable
 
+# Their numbers in FACS, the Facial Action Coding System, in the order of all arrays.
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
-# What FACS calls them.
+# Their names in FACS.
 AU_NAMES = {
   1: "inner brow raiser",
   2: "outer brow raiser",
@@ -24,7 +25,7 @@ AU_NAMES = {
   17: "chin raiser",
 }
 
-# Keys and names, in the order of the folds.
+# {key in files and flags: name for people}, in the order of the folds.
 DATABASES = {
   "casme": "CASME",
   "casme2": "CASME II",
@@ -34,7 +35,8 @@ DATABASES = {
   "casme3a": "CAS(ME)^3",
 }
 
-# Published clips and subjects of each database, after the annotation fixes.
+# How many clips and subjects each database has as published, after the corrections of
+# known annotation errors.
 CLIPS = {
   "casme": 189,
   "casme2": 256,
@@ -52,7 +54,8 @@ SUBJECTS = {
   "casme3a": 94,
 }
 
-# Databases of the user's own, beside the six. No spelling of one of the six is one.
+# What databases of the user's own, beside the six, may be called. The spellings of the
+# six are taken, so that none is read as another database.
 _OWN = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _TAKEN = {"all"} | {
   re.sub(r"[^a-z0-9]", "", name.lower())
@@ -65,21 +68,21 @@ NAME_RULE = (
 
 
 def is_own_database(key: str) -> bool:
-  """Whether a key can be that of a database beside the six."""
+  """Whether a key can name a database of the user's own, as `NAME_RULE` says."""
   return bool(_OWN.fullmatch(key)) and key.replace("_", "") not in _TAKEN
 
 
 def is_database(key: str) -> bool:
-  """Whether a key is one of the six or can be that of another database."""
+  """Whether a key is one of the six databases' or can name one of the user's own."""
   return key in DATABASES or is_own_database(key)
 
 
 def database_name(key: str) -> str:
-  """A database's name for people; one of the user's own is called as its key."""
+  """Returns a database's name for people: of the six as published, else the key."""
   return DATABASES.get(key, key)
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
-  """The databases among `keys`, each once: the six in the order of the folds first."""
+  """Sorts the keys of databases, each once: the six by fold, then others by name."""
   keys = {str(key) for key in keys}
   return [*(key for key in DATABASES if key in keys), *sorted(keys - DATABASES.keys())]

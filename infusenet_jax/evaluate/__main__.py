@@ -27,7 +27,7 @@ from infusenet_jax.evaluate.report.page import write_report
 from infusenet_jax.evaluate.run import (
   fingerprints,
   open_run,
-  stored_samples,
+  stored_pictures,
   write_results,
 )
 from infusenet_jax.evaluate.scores import cd6me_tables, compare
@@ -45,29 +45,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raise UserError("--latex writes files: name a folder for them with --out")
   if options.against and not options.predictions:
     raise UserError("--against belongs to --predictions; for runs, give --compare")
+  if not (options.pictures or options.run):
+    raise UserError("--no-pictures belongs to --run; no other report has pictures")
   if options.run:
-    rewrite(options.run, options.out or options.run, options.latex)
+    rewrite(options.run, options.out or options.run, options.latex, options.pictures)
   elif options.compare:
     compare_runs(options.compare, options.out, options.latex)
   else:
     score(options)
 
 
-def rewrite(workdir: Path, out: Path, latex: bool) -> None:
+def rewrite(workdir: Path, out: Path, latex: bool, pictures: bool) -> None:
   """Writes a finished run's tables, report and predictions again and prints its tables.
 
   Args:
     workdir: of the run.
     out: where to; the run's own folder or another.
     latex: whether the tables are written as LaTeX too.
+    pictures: whether the report may show clips; not if the run's config says no.
 
   Raises:
     UserError: no finished run is there, or `out` cannot be written.
   """
   results = open_run(workdir)
-  samples = stored_samples(results)
+  shown = stored_pictures(results) if pictures else None
   with lock(out, f"--out={out}"), _writing(out):
-    write_results(results, out, samples)
+    write_results(results, out, shown)
     if latex:
       records = {results.about.title: fingerprints(workdir)}
       tables = {results.about.title: results.tables}
@@ -151,8 +154,6 @@ def score(options: argparse.Namespace) -> None:
         about,
         tables=tables,
         predictions=predictions,
-        curves=[],
-        samples=[],
       )
 
 
@@ -196,6 +197,12 @@ def _parser() -> argparse.ArgumentParser:
     "--latex",
     action="store_true",
     help="write au_table.tex and database_table.tex as well",
+  )
+  parser.add_argument(
+    "--no-pictures",
+    dest="pictures",
+    action="store_false",
+    help="with --run: write a report that shows no clip, so that it may be passed on",
   )
   parser.add_argument(
     "--data", choices=DATA, help="what the clips of files without a column data are"

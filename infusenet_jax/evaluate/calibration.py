@@ -19,7 +19,7 @@ import numpy as np
 from infusenet_jax.clips.labels import AUS, in_order
 from infusenet_jax.evaluate.documents import SIMULATED, subtitle
 from infusenet_jax.evaluate.predictions import DATA, Predictions, read_predictions
-from infusenet_jax.evaluate.scores import aligned_runs
+from infusenet_jax.evaluate.scores import held_out
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.run_files import PREDICTIONS
@@ -163,17 +163,6 @@ def log_loss(probability: np.ndarray, labels: np.ndarray) -> float:
   """Mean of -log(probability of what is true), in nats."""
   truth = np.where(np.asarray(labels) > 0, probability, 1 - np.asarray(probability))
   return float(-np.log(np.maximum(truth, 1e-12)).mean())
-
-
-def held_out(predictions: Predictions) -> Predictions:
-  """One prediction of each clip: the mean logits of all seeds, as they are used.
-
-  Raises:
-    UserError: as `scores.aligned_runs`.
-  """
-  runs = aligned_runs(predictions)
-  mean = np.mean([run.logits for run in runs], axis=0)
-  return Predictions(**vars(runs[0]) | {"logits": mean})
 
 
 def fit_predictions(predictions: Predictions) -> Calibration:

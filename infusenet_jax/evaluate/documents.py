@@ -86,18 +86,12 @@ def csv_document(
 ) -> str:
   """Formats lines as CSV; the first of `lines` is the heading.
 
-  Every line also has the headline as its first column and, as its last ones, config and
-  versions as JSON.
+  Every line also has the headline as its first column. Config and versions are in the
+  JSON document beside.
   """
   title = headline(tables, about)
-  ran = [to_json(value, indent=None) for value in (about.config, about.versions)]
   heading, *lines = lines
-  return to_csv(
-    [
-      ["title", *heading, "config", "versions"],
-      *([title, *line, *ran] for line in lines),
-    ]
-  )
+  return to_csv([["title", *heading], *([title, *line] for line in lines)])
 
 
 def json_document(tables: Tables, about: About, content: Mapping) -> str:

@@ -4,10 +4,9 @@ Needs no JAX but for the pictures of clips, which are read from the records.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -20,21 +19,25 @@ from infusenet_jax.clips.prepared import (
   simulated_records_folder,
 )
 from infusenet_jax.evaluate.documents import About
+from infusenet_jax.evaluate.pictures import may_show, read_pictures
 from infusenet_jax.evaluate.predictions import (
   Predictions,
   read_predictions,
   write_predictions,
 )
-from infusenet_jax.evaluate.report.clips import Sample
-from infusenet_jax.evaluate.report.page import read_curve, write_report
+from infusenet_jax.evaluate.report.clips import Pictures
+from infusenet_jax.evaluate.report.page import (
+  holds_pictures,
+  read_curve,
+  write_report,
+)
 from infusenet_jax.evaluate.scores import Tables, cd6me_tables
 from infusenet_jax.evaluate.tables import format_tables, write_tables
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.files import read_arrays, read_json
+from infusenet_jax.runtime.files import read_json
 from infusenet_jax.runtime.run_files import (
   CONFIG,
   LOSSES,
-  MAPS,
   PREDICTIONS,
   RECORDS,
   fold_files,
@@ -42,12 +45,8 @@ from infusenet_jax.runtime.run_files import (
   results_exist,
 )
 
-if TYPE_CHECKING:
-  from infusenet_jax.clips.records import Clips
-
 _log = logging.getLogger(__name__)
 
-MOST_SAMPLES = 6
 # What a finished run's folder holds beside its folds.
 WRITTEN = (
   *("report.html", "results.json", "results.md"),
@@ -85,11 +84,17 @@ class Results:
     )
 
   def write_missing(self) -> None:
-    """Writes all files again where one of them was deleted."""
+    """Writes all files again where one of them was deleted.
+
+    So it does where the report shows clips, but the config now says that it must not.
+    """
     missing = [name for name in WRITTEN if not (self.workdir / name).exists()]
+    report = self.workdir / "report.html"
+    if not may_show(self.about.config) and holds_pictures(report):
+      missing.append(f"{report.name} without pictures")
     if missing:
       _log.info("writing %s again", ", ".join(missing))
-      write_results(self, self.workdir, stored_samples(self))
+      write_results(self, self.workdir, stored_pictures(self))
 
   def beside_published(self) -> str:
     """The averages beside those published; "" unless the clips are those published."""
@@ -151,8 +156,13 @@ def read_results(
   return Results(about, workdir, predictions, tables, config.get("published"))
 
 
-def write_results(results: Results, out: Path, samples: Sequence[Sample]) -> None:
+def write_results(results: Results, out: Path, pictures: Pictures | None) -> None:
   """Writes predictions, report and tables of a run to `out`, its own folder or another.
+
+  Args:
+    results: of the run.
+    out: the folder.
+    pictures: of clips, for the report; None to show none.
 
   Raises:
     UserError: a file cannot be written.
@@ -171,17 +181,20 @@ def write_results(results: Results, out: Path, samples: Sequence[Sample]) -> Non
       for seed, fold in runs
       if (fold_folder(workdir, seed, fold) / LOSSES).exists()  # Some train no epochs.
     ],
-    samples=samples,
+    pictures=pictures,
   )
   write_tables(out, results.tables, results.about)
 
 
-def stored_samples(results: Results) -> list[Sample]:
-  """The report's sample clips, from the records that the run was trained on.
+def stored_pictures(results: Results) -> Pictures | None:
+  """The pictures for the report, from the records that the run was trained on.
 
-  Where those are gone, or are others by now, there are none, and a warning says so.
+  None where the config wants none. Where the records are gone, or are others by now,
+  there are none either, and a warning says so.
   """
   config, workdir = results.about.config, results.workdir
+  if not may_show(config):
+    return None
   folder = Path(
     config.data_dir
     or simulated_records_folder(config.simulated.dir, config.record_size)
@@ -189,17 +202,17 @@ def stored_samples(results: Results) -> list[Sample]:
   without = "the report goes without pictures of clips"
   if not prepared_databases(folder):
     _log.warning("%s: no records are there any more; %s", folder, without)
-    return []
+    return None
   try:
     if records_identity(folder) != fingerprints(workdir):
       _log.warning("%s: holds other records than the run's; %s", folder, without)
-      return []
+      return None
     from infusenet_jax.clips.records import load_clips  # It needs JAX.
 
-    return read_samples(config, workdir, load_clips(folder, config.image_size))
+    return read_pictures(config, workdir, load_clips(folder, config.image_size))
   except (ImportError, UserError) as error:
     _log.warning("%s: cannot be read (%s); %s", folder, error, without)
-    return []
+    return None
 
 
 def fingerprints(workdir: Path) -> dict[str, str]:
@@ -234,38 +247,3 @@ def _missing_folds(config: ConfigDict, workdir: Path) -> str:
   ]
   more = f" and {len(missing) - 3} more" * (len(missing) > 3)
   return f"without {', '.join(missing[:3])}{more}" if missing else ""
-
-
-def sample_numbers(clips: "Clips") -> list[int]:
-  """One clip of each database, the first that shows most AUs."""
-  chosen = []
-  for key in dict.fromkeys(clips.database):
-    mine = np.flatnonzero(clips.database == key)
-    chosen.append(int(mine[np.argmax(clips.labels[mine].sum(1))]))
-  return chosen[:MOST_SAMPLES]
-
-
-def read_samples(config: ConfigDict, workdir: Path, clips: "Clips") -> list[Sample]:
-  """The samples with the maps that the first seed's folds kept, where they did."""
-  maps: dict[int, dict[str, np.ndarray]] = {}
-  for path in fold_files(workdir, MAPS, config.seeds[0]):
-    try:
-      content = read_arrays(path)
-    except (OSError, ValueError) as error:
-      _log.warning("%s: not readable (%s); the report goes without it", path, error)
-      continue
-    for name, values in content.items():
-      number, _, what = name.partition(" ")
-      maps.setdefault(int(number), {})[what] = values
-  return [
-    Sample(
-      database=str(clips.database[i]),
-      subject=str(clips.subject[i]),
-      clip=str(clips.clip[i]),
-      onset=clips.onset[i],
-      apex=clips.apex[i],
-      flow=clips.flow_in_pixels(i),
-      maps=maps.get(i, {}),
-    )
-    for i in sample_numbers(clips)
-  ]

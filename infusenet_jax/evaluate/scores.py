@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from infusenet_jax.clips.labels import DATABASES, NAME_RULE, in_order, is_database
+from infusenet_jax.evaluate.detection import Detection, detect
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES, confusion, f1_of_counts
 from infusenet_jax.runtime.errors import UserError
@@ -44,6 +45,7 @@ class Tables:
   fold: {kind: (D, 13)}: of each database its AUs, then their average; means over runs.
   always: {"au" or "database": {kind: (13,) or (D + 1,)}}: the scores of a model that
     always says "positive".
+  detection: counts and rates of each AU in each database, of `held_out`.
   """
 
   databases: tuple[str, ...]
@@ -55,6 +57,7 @@ class Tables:
   subjects: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]
   fold: dict[str, np.ndarray]
   always: dict[str, dict[str, np.ndarray]]
+  detection: Detection
 
 
 def _with_average(values: np.ndarray) -> np.ndarray:
@@ -128,6 +131,7 @@ def cd6me_tables(
       name: {kind: table(always, kind) for kind in AVERAGES}
       for name, table in TABLES.items()
     },
+    detection=detect(_mean(runs)),
   )
 
 
@@ -243,6 +247,19 @@ def aligned_runs(predictions: Predictions) -> list[Predictions]:
       _check_same(runs[0], run, both)
     runs.append(run)
   return runs
+
+
+def held_out(predictions: Predictions) -> Predictions:
+  """One prediction of each clip: the mean logits of all runs, as they are used.
+
+  Raises:
+    UserError: as `aligned_runs`.
+  """
+  return _mean(aligned_runs(predictions))
+
+
+def _mean(runs: list[Predictions]) -> Predictions:
+  return replace(runs[0], logits=np.mean([run.logits for run in runs], axis=0))
 
 
 def _names(run: Predictions) -> list[str]:

@@ -274,6 +274,7 @@ def write_tables(workdir: str | os.PathLike, tables: Tables, about: About) -> No
     }
     for kind in AVERAGES
   }
+  content["detection"] = tables.detection.to_dict()
   write_atomically(workdir / "results.json", json_document(tables, about, content))
   for table in NAMES:
     write_atomically(workdir / f"{table}_table.csv", format_csv(tables, table, about))

@@ -113,8 +113,6 @@ def predict_records(
       about,
       tables=tables,
       predictions=predictions,
-      curves=[],
-      samples=[],
     )
     write_tables(out, tables, about)
   return (

@@ -138,10 +138,11 @@ def _check_config(path: Path, config: ConfigDict) -> None:
 def config_differences(kept: dict[str, Any], config: ConfigDict) -> list[str]:
   """Lists the fields in which `config` differs from a kept config.json, in words.
 
-  The fields of `config.mesh` do not count: a run may be resumed on other devices.
+  The fields of `config.mesh` and `config.report` do not count: a run may be resumed on
+  other devices, and its report written in another way.
   """
   theirs, ours = (
-    {k: v for k, v in flatten(given).items() if not k.startswith("mesh.")}
+    {k: v for k, v in flatten(given).items() if not k.startswith(("mesh.", "report."))}
     for given in (kept, _as_json(config))
   )
   absent = "absent"

@@ -9,7 +9,8 @@ from ml_collections import ConfigDict
 from infusenet_jax.clips.labels import AUS
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.evaluate import run
-from infusenet_jax.evaluate.run import Results, read_samples, sample_numbers
+from infusenet_jax.evaluate.pictures import read_pictures, sample_numbers
+from infusenet_jax.evaluate.run import Results
 from infusenet_jax.runtime.devices import even_batch, is_main
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.run_files import MAPS
@@ -35,7 +36,7 @@ def read_finished(config: ConfigDict, workdir: Path) -> Results:
 def write_results(config: ConfigDict, workdir: Path, clips: Clips) -> Results:
   """Scores the predictions of all folds; writes tables, predictions and report."""
   results = read_results(config, workdir)
-  run.write_results(results, workdir, read_samples(config, workdir, clips))
+  run.write_results(results, workdir, read_pictures(config, workdir, clips))
   return results
 
 

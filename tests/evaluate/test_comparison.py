@@ -94,7 +94,7 @@ def test_json_and_csv_hold_the_same(study):
   assert len(lines) == 3 * 2 * 2
   for line in lines:
     assert line["title"] == results["title"] and line["seeds"] == "45 46"
-    assert json.loads(line["config"]) == results["config"]
+    assert not {"config", "versions"} & line.keys()  # In models.json, once.
     table = line["average"].split()[0].lower()
     values = results["variants"][line["variant"]][table][line["f1"]]
     for key in ("mean", "std", "low", "high", "difference", "difference_subject_low"):

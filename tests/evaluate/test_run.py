@@ -10,12 +10,21 @@ import pytest
 
 from infusenet_jax.clips import records
 from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.evaluate import run as of_run
 from infusenet_jax.evaluate.__main__ import main
+from infusenet_jax.evaluate.pictures import may_show
 from infusenet_jax.evaluate.predictions import Predictions, write_predictions
-from infusenet_jax.evaluate.run import WRITTEN, open_run, stored_samples
+from infusenet_jax.evaluate.report.page import holds_pictures
+from infusenet_jax.evaluate.run import (
+  WRITTEN,
+  fingerprints,
+  open_run,
+  stored_pictures,
+)
 from infusenet_jax.runtime.configs import shipped
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.run_files import fold_folder
+from infusenet_jax.runtime.workdir import config_differences
 from tests.conftest import make_clips
 
 SEEDS = (45, 46)
@@ -92,12 +101,50 @@ def test_pictures_come_from_the_runs_own_records_alone(tmp_path, monkeypatch, ca
     (folder / "dataset_info.json").write_text("{}")
     metadata = {"simulated": True, "fingerprint": "0123abc"}
     (folder / "metadata.json").write_text(json.dumps(metadata))
-  samples = stored_samples(open_run(run))
-  assert [sample.database for sample in samples] == list(DATABASES)
+  pictures = stored_pictures(open_run(run))
+  assert [sample.database for sample in pictures.samples] == list(DATABASES)
+  clips = make_clips()
+  onset, apex = pictures.faces["samm", "s0", "clip2"]
+  np.testing.assert_array_equal((onset, apex), (clips.onset[2], clips.apex[2]))
   metadata["fingerprint"] = "other"
   (folder / "metadata.json").write_text(json.dumps(metadata))
-  assert stored_samples(open_run(run)) == []
+  assert stored_pictures(open_run(run)) is None
   assert "holds other records than the run's; the report goes without" in caplog.text
+
+
+def test_a_report_is_written_without_pictures_where_that_is_wanted(
+  tmp_path, monkeypatch, caplog
+):
+  caplog.set_level("INFO")
+  run = make_run(tmp_path / "run")
+  monkeypatch.setattr(records, "load_clips", lambda *_: make_clips())
+  monkeypatch.setattr(of_run, "records_identity", lambda *_: fingerprints(run))
+  monkeypatch.setattr(of_run, "prepared_databases", lambda *_: {"samm": tmp_path})
+  with pytest.raises(UserError, match="--no-pictures belongs to --run"):
+    main(["--compare", str(run), str(run), "--no-pictures"])
+  main(["--run", str(run)])
+  assert holds_pictures(run / "report.html")
+  main(["--run", str(run), "--no-pictures", "--out", str(tmp_path / "out")])
+  assert not holds_pictures(tmp_path / "out" / "report.html")
+  # A finished run that is given again with another config.report.
+  results = open_run(run)
+  results.write_missing()
+  assert holds_pictures(run / "report.html")
+  results.about.config.report.pictures = False
+  results.write_missing()
+  assert not holds_pictures(run / "report.html")
+  assert "report.html without pictures" in caplog.text
+
+
+def test_runs_from_before_a_report_had_settings_are_read(tmp_path):
+  run = make_run(tmp_path / "run")
+  kept = json.loads((run / "config.json").read_text())
+  del kept["report"]
+  (run / "config.json").write_text(json.dumps(kept))
+  assert may_show(open_run(run).about.config)
+  config = shipped("quickstart").get_config()
+  config.seeds, config.simulated.dir = SEEDS, str(run / "nowhere")
+  assert "report" in config and config_differences(kept, config) == []
 
 
 def test_what_a_run_ran_with_is_kept(rewritten, tmp_path):

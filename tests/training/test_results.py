@@ -1,13 +1,16 @@
 """The report's sample clips: which, and what is kept of where the network looked."""
 
+import dataclasses
+
 import numpy as np
 
 from configs import baselines
+from infusenet_jax.evaluate.pictures import read_pictures, read_samples
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.run_files import fold_folder
 from infusenet_jax.training.engine.experiment import make_experiment, make_job
-from infusenet_jax.training.results import read_samples, save_maps
+from infusenet_jax.training.results import save_maps
 from tests.training.conftest import compiled_network
 
 
@@ -35,6 +38,20 @@ def test_each_fold_keeps_the_maps_of_its_own_sample(clips, tmp_path):
     maps = ["flow saliency"] if sample.database in ("casme", "casme2") else []
     assert list(sample.maps) == maps
     assert all(x.ndim == 2 and x.max() > 0 for x in sample.maps.values())
+
+
+def test_pictures_are_shown_of_clips_with_frames_where_the_config_allows(
+  clips, tmp_path
+):
+  config = baselines.get_config("ststnet,quickstart")
+  blind = clips.database == "samm"  # As records of flow alone have them.
+  black = np.where(blind[:, None, None, None], 0, clips.onset).astype(np.uint8)
+  shown = read_pictures(config, tmp_path, dataclasses.replace(clips, onset=black))
+  assert {key for key, *_ in shown.faces} == set(clips.database[~blind].tolist())
+  nothing = dataclasses.replace(clips, onset=0 * clips.onset)
+  assert read_pictures(config, tmp_path, nothing) is None
+  config.report.pictures = False
+  assert read_pictures(config, tmp_path, clips) is None
 
 
 def test_maps_that_cannot_be_read_are_left_out_with_a_line(clips, tmp_path, caplog):

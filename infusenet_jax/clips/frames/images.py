@@ -101,17 +101,20 @@ def flow_colours(flow: np.ndarray, full: float | None = None) -> np.ndarray:
   return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
-def heat_colours(values: np.ndarray, frame: np.ndarray) -> np.ndarray:
-  """Draws a map over a frame: black is 0, pale yellow the map's largest value.
+def heat_colours(
+  values: np.ndarray, frame: np.ndarray, full: float | None = None
+) -> np.ndarray:
+  """Draws a map over a frame: black is 0, pale yellow is `full`.
 
   Args:
     values: (h, w), not negative; resized to the frame.
     frame: (H, W, 3) uint8 RGB, which shows through in grey.
+    full: the value that gets the brightest colour; the map's largest if left out.
 
   Returns:
     (H, W, 3) uint8 RGB.
   """
-  values = values / max(float(values.max()), 1e-30)
+  values = values / max(float(values.max()) if full is None else full, 1e-30)
   height, width = frame.shape[:2]
   heat = np.clip(cv2.resize(values.astype(np.float32), (width, height)), 0, 1)
   heat = cv2.applyColorMap(np.uint8(255 * heat), cv2.COLORMAP_INFERNO)

@@ -1,16 +1,17 @@
-"""The parts of the report about single clips: sample clips and worst mistakes."""
+"""Draws single clips for the report: samples, and where they looked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from infusenet_jax.clips.frames.images import flow_colours, frame_uri, heat_colours
 from infusenet_jax.clips.labels import AUS, database_name
 from infusenet_jax.evaluate.predictions import Predictions
 
-MOST_MISTAKES = 20
+MOST_PIXELS = 128  # A side of a picture on the page; larger ones are made smaller.
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,21 @@ class Sample:
   maps: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Pictures:
+  """The pictures that a report may show; by default none.
+
+  samples: clips that are shown with their flow and maps.
+  faces: {(database, subject, clip): (onset, apex)}, each (H, W, 3) uint8 RGB, of the
+    clips that may be shown where they are among the worst mistakes.
+  """
+
+  samples: Sequence[Sample] = ()
+  faces: Mapping[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = field(
+    default_factory=dict
+  )
+
+
 class Verdict(NamedTuple):
   """The outcome for one AU; `words` is "found", "missed" or "false alarm"."""
 
@@ -39,106 +55,142 @@ class Verdict(NamedTuple):
   words: str
 
 
+class Face(NamedTuple):
+  """Data URIs of a clip's onset and apex, between which the page switches."""
+
+  onset: str
+  apex: str
+
+
 class Picture(NamedTuple):
-  """A picture: the name of what it shows, and its data URI."""
+  """A picture: the name of what it shows, its range in words, and its data URI."""
 
   name: str
+  extent: str
   uri: str
 
 
 class Card(NamedTuple):
-  """A sample as the page shows it; `verdicts` is None if it was not predicted."""
+  """A sample as the page shows it.
 
-  database: str
-  subject: str
-  clip: str
-  pictures: list[Picture]
-  verdicts: list[Verdict] | None
-
-
-class Mistake(NamedTuple):
-  """A wrong decision about one AU of a clip.
-
-  probability: the model's, in percent, that the AU is shown.
-  shown: the AUs that the clip truly shows.
+  key: of its database.
+  verdicts: None if it was not predicted.
+  columns: in how many columns its face and pictures, and the key to their colours if
+    `has_key`, come out even.
   """
 
   database: str
+  key: str
   subject: str
   clip: str
-  verdict: Verdict
-  probability: float
-  shown: list[int]
+  face: Face
+  pictures: list[Picture]
+  verdicts: list[Verdict] | None
+  columns: int
+  has_key: bool
 
 
-def cards(
-  samples: Sequence[Sample], run: Predictions, logits: np.ndarray
-) -> list[Card]:
+def cards(samples: Sequence[Sample], one: Predictions) -> list[Card]:
   """Draws the samples and looks up what was found in them and missed.
 
   Args:
     samples: the clips to be shown.
-    run: predictions of N clips.
-    logits: (N, 12), the mean over all runs.
+    one: a single prediction of each clip.
   """
-  names = zip(run.database, run.subject, run.clip, strict=True)
+  names = zip(one.database, one.subject, one.clip, strict=True)
   rows = {name: row for row, name in enumerate(names)}
-  return [
-    Card(
-      database_name(sample.database),
-      sample.subject,
-      sample.clip,
-      _pictures(sample),
-      None if row is None else _verdicts(run.labels[row], logits[row]),
+  full = highest_gate(samples)
+  made = []
+  for sample in samples:
+    row = rows.get((sample.database, sample.subject, sample.clip))
+    pictures = _pictures(sample, full)
+    columns, has_key = even_columns(1 + len(pictures))
+    made.append(
+      Card(
+        database_name(sample.database),
+        sample.database,
+        sample.subject,
+        sample.clip,
+        draw_face(sample.onset, sample.apex),
+        pictures,
+        None if row is None else verdicts(one.labels[row], one.logits[row]),
+        columns,
+        has_key,
+      )
     )
-    for sample in samples
-    for row in [rows.get((sample.database, sample.subject, sample.clip))]
-  ]
+  return made
 
 
-def mistakes(run: Predictions, logits: np.ndarray) -> tuple[int, list[Mistake]]:
-  """Counts the wrong decisions and lists the worst, those with the largest |logit|.
+def draw_face(onset: np.ndarray, apex: np.ndarray) -> Face:
+  """Encodes a clip's onset and apex, (H, W, 3) uint8 RGB each."""
+  return Face(_uri(onset), _uri(apex))
 
-  `run` and `logits` are as in `cards`.
+
+def highest_gate(samples: Sequence[Sample]) -> float:
+  """The largest value of any gate, so that all are drawn on one scale; 0 without."""
+  return max(
+    (
+      float(values.max())
+      for sample in samples
+      for name, values in sample.maps.items()
+      if _is_gate(name)
+    ),
+    default=0.0,
+  )
+
+
+def even_columns(count: int) -> tuple[int, bool]:
+  """In how many columns pictures fill their rows, and whether a further cell helps."""
+  has_key = count > 3 and count % 2 == 1
+  count += has_key
+  return next((n for n in (4, 3, 2) if count % n == 0), count), has_key
+
+
+def verdicts(labels: np.ndarray, logits: np.ndarray) -> list[Verdict]:
+  """Makes a verdict on every AU that the clip shows or that the model says it shows.
+
+  Args:
+    labels, logits: (12,) of a clip.
   """
-  wrong = (logits > 0) != (run.labels > 0)
-  clips, aus = np.nonzero(wrong)
-  order = np.argsort(-np.abs(logits[clips, aus]), kind="stable")[:MOST_MISTAKES]
-  return len(clips), [
-    Mistake(
-      database_name(run.database[clip]),
-      run.subject[clip],
-      run.clip[clip],
-      _verdict(AUS[au], run.labels[clip, au], logits[clip, au]),
-      50 * (1 + np.tanh(logits[clip, au] / 2)),
-      [number for number, label in zip(AUS, run.labels[clip], strict=True) if label],
-    )
-    for clip, au in zip(clips[order], aus[order], strict=True)
-  ]
-
-
-def _pictures(sample: Sample) -> list[Picture]:
-  longest = np.hypot(sample.flow[..., 0], sample.flow[..., 1]).max()
-  images = {
-    "onset": sample.onset,
-    "apex": sample.apex,
-    f"flow, up to {longest:.1f} px": flow_colours(sample.flow),
-  }
-  for name, values in sorted(sample.maps.items()):
-    images[f"{name}, up to {values.max():.2g}"] = heat_colours(values, sample.apex)
-  return [Picture(name, frame_uri(image)) for name, image in images.items()]
-
-
-def _verdicts(labels: np.ndarray, logits: np.ndarray) -> list[Verdict]:
-  """Makes a verdict on every AU that the clip shows or that the model says it shows."""
   return [
-    _verdict(au, shown, logit)
+    verdict(au, shown, logit)
     for au, shown, logit in zip(AUS, labels, logits, strict=True)
     if shown or logit > 0
   ]
 
 
-def _verdict(au: int, shown: bool, logit: float) -> Verdict:
+def verdict(au: int, shown: bool, logit: float) -> Verdict:
+  """Says what the decision about an AU is beside the truth; shown or said at least."""
   if not shown:
     return Verdict(au, "false alarm")
   return Verdict(au, "found" if logit > 0 else "missed")
+
+
+def _is_gate(name: str) -> bool:
+  return name.startswith("gate")
+
+
+def _pictures(sample: Sample, highest: float) -> list[Picture]:
+  """Flow, then the maps with gates last, all gates on one scale."""
+  longest = np.hypot(sample.flow[..., 0], sample.flow[..., 1]).max()
+  pictures = [
+    Picture("flow", f"up to {longest:.1f} px", _uri(flow_colours(sample.flow)))
+  ]
+  for name, values in sorted(sample.maps.items(), key=lambda x: (_is_gate(x[0]), x[0])):
+    gate = _is_gate(name)
+    extent = f"up to {values.max():.2g}"
+    if gate:
+      extent = f"{values.min():.3f} to {values.max():.3f}"
+    image = heat_colours(values, sample.apex, highest if gate else None)
+    pictures.append(Picture(name, extent, _uri(image)))
+  return pictures
+
+
+def _uri(image: np.ndarray) -> str:
+  """Encodes an image (H, W, 3), uint8 RGB, at the page's size at most."""
+  height, width = image.shape[:2]
+  shrinks = MOST_PIXELS / max(height, width)
+  if shrinks < 1:
+    size = (round(width * shrinks), round(height * shrinks))
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+  return frame_uri(image, webp=True)

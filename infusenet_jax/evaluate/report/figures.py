@@ -31,13 +31,13 @@ _STYLE = {
   "lines.solid_capstyle": "butt",
   "text.parse_math": False,  # A dollar sign in a clip's name does not begin a formula.
   "font.sans-serif": ["DejaVu Sans"],  # For text widths; the page uses its own font.
-  "font.size": 11,
+  "font.size": 12.5,
   **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
   "axes.axisbelow": True,
   "axes.grid": True,
   "axes.titlecolor": _COLOURS["ink"],
   "axes.titlelocation": "left",
-  "axes.titlesize": 11,
+  "axes.titlesize": 12.5,
   "axes.titleweight": "bold",
   "grid.color": _COLOURS["line"],
   "grid.linewidth": 1,
@@ -76,7 +76,7 @@ def bars(rows: Sequence[tuple[str, Cell]], title: str) -> str:
   """
   with _style():
     figure, axes = _figure(
-      360, 24 + 22 * len(rows), left=64, right=42, top=20, bottom=4
+      360, 26 + 23 * len(rows), left=72, right=48, top=22, bottom=4
     )
     axes.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5))
     axes.grid(axis="y", visible=False)
@@ -97,7 +97,7 @@ def bars(rows: Sequence[tuple[str, Cell]], title: str) -> str:
       axes.get_yticklabels()[place].set(**ink)
       beside = {"ha": "right", "va": "center_baseline"}
       beside["transform"] = axes.get_yaxis_transform()
-      axes.text(1.15, place, f"{cell.mean:.1f}", **beside, **ink)
+      axes.text(1.19, place, f"{cell.mean:.1f}", **beside, **ink)
     return _svg(figure, title)
 
 
@@ -123,7 +123,7 @@ def learning_curves(
     An <svg> element.
   """
   with _style():
-    figure, axes = _figure(320, 186, left=38, right=12, top=24, bottom=24)
+    figure, axes = _figure(320, 190, left=42, right=12, top=26, bottom=26)
     first = min(min(curve.epochs) for curve in curves)
     last = max(max(curve.epochs) for curve in curves)
     ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, max(highest, 1e-9))

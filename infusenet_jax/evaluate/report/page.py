@@ -10,14 +10,14 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from markupsafe import Markup
 
-from infusenet_jax.clips.labels import DATABASES, database_name
+from infusenet_jax.clips.labels import AUS, DATABASES, database_name
 from infusenet_jax.evaluate.documents import About, headline, subtitle, to_json
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES
-from infusenet_jax.evaluate.report.clips import Sample, cards, mistakes
+from infusenet_jax.evaluate.report.clips import Pictures, cards, highest_gate
+from infusenet_jax.evaluate.report.counts import by_au, by_database
 from infusenet_jax.evaluate.report.environment import environment
 from infusenet_jax.evaluate.report.figures import (
   Curve,
@@ -25,7 +25,9 @@ from infusenet_jax.evaluate.report.figures import (
   learning_curves,
   run_colours,
 )
-from infusenet_jax.evaluate.scores import Tables, aligned_runs
+from infusenet_jax.evaluate.report.mistakes import MOST, mistakes, without
+from infusenet_jax.evaluate.report.panels import panels, trust
+from infusenet_jax.evaluate.scores import Tables, held_out
 from infusenet_jax.evaluate.tables import (
   BY_AVERAGE,
   COLUMNS,
@@ -67,8 +69,8 @@ def write_report(
   *,
   tables: Tables,
   predictions: Predictions,
-  curves: Sequence[Curve],
-  samples: Sequence[Sample],
+  curves: Sequence[Curve] = (),
+  pictures: Pictures | None = None,
 ) -> None:
   """Writes the page: tables, figures, clips, worst mistakes, config and versions.
 
@@ -77,19 +79,21 @@ def write_report(
     about: the run's title, config and versions.
     tables: from `cd6me_tables(predictions)`.
     predictions: of all seeds.
-    curves: from `read_curve`; may be empty.
-    samples: clips to be shown; may be empty.
+    curves: from `read_curve`; none if left out.
+    pictures: that may be shown; none if left out.
 
   Raises:
     UserError: the file cannot be written, or predictions do not fit together.
   """
-  runs = aligned_runs(predictions)
-  logits = np.mean([run.logits for run in runs], axis=0)
+  one = held_out(predictions)
   titled = functools.partial(subtitle, data=about.data)
+  samples = pictures.samples if pictures else ()
+  wrong, listed = mistakes(one, pictures)
   page = _TEMPLATES.get_template("report.html.j2").render(
     about=about,
     headline=headline(tables, about),
     titled=titled,
+    contents=[],  # The sections add themselves.
     basis=[
       ", ".join(map(database_name, tables.databases)),
       *basis(tables, about.simulated),
@@ -106,7 +110,7 @@ def write_report(
     ],
     kinds=AVERAGES,
     bars=_bars(tables, titled),
-    several_runs=len(runs) > 1,
+    seeds_count=len(tables.seeds),
     tables={
       names.table: [
         (*row, ends)
@@ -117,15 +121,32 @@ def write_report(
       for table, names in NAMES.items()
     },
     columns=COLUMNS,
-    folds=_folds(tables, runs[0]),
-    panels=_panels(curves, titled),
+    folds=_folds(tables, one),
+    losses=_losses(curves, titled),
     seeds={} if _many(curves) else run_colours(curves),
-    samples=cards(samples, runs[0], logits),
+    databases=[(key, database_name(key)) for key in tables.databases],
+    aus=AUS,
+    by_au=by_au(tables.detection),
+    by_database=by_database(tables.detection),
+    panels=panels(one, tables.detection),
+    trust=trust(one),
+    samples=cards(samples, one),
     samples_have_maps=any(sample.maps for sample in samples),
-    mistakes=mistakes(runs[0], logits),
+    highest_gate=highest_gate(samples),
+    wrong=wrong,
+    decisions=one.labels.size,
+    mistakes=listed,
+    most=MOST,
+    without=without(listed, tables.databases),
+    has_faces=bool(samples) or any(mistake.face for mistake in listed),
     config=to_json(about.config),
   )
   write_atomically(Path(path), page)
+
+
+def holds_pictures(path: Path) -> bool:
+  """Whether a report that was written shows any clip."""
+  return path.exists() and 'src="data:image/' in path.read_text(encoding="utf-8")
 
 
 def _bars(tables: Tables, titled: Callable[[str], str]) -> list[tuple[str, Markup]]:
@@ -159,19 +180,19 @@ def _many(curves: Sequence[Curve]) -> bool:
   return len({curve.fold for curve in curves}) > MOST_PANELS
 
 
-def _panels(curves: Sequence[Curve], titled: Callable[[str], str]) -> list[Markup]:
+def _losses(curves: Sequence[Curve], titled: Callable[[str], str]) -> list[Markup]:
   """Draws learning curves on one scale: a panel per fold or, of many, per database."""
   losses = [loss for curve in curves for loss in curve.losses if math.isfinite(loss)]
   place = {key: i for i, key in enumerate(DATABASES)}
   many, colours = _many(curves), run_colours(curves)
-  panels: dict[str, list[Curve]] = {}
+  grouped: dict[str, list[Curve]] = {}
   for curve in sorted(curves, key=lambda c: (place.get(c.database, 6), c.fold, c.seed)):
-    panels.setdefault(curve.database if many else curve.fold, []).append(curve)
+    grouped.setdefault(curve.database if many else curve.fold, []).append(curve)
   return [
     Markup(
       learning_curves(
         panel, titled(database_name(name)), max(losses, default=1.0), colours
       )
     )
-    for name, panel in panels.items()
+    for name, panel in grouped.items()
   ]

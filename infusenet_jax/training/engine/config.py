@@ -1,4 +1,4 @@
-"""What a config may say, and what follows from it."""
+"""Checks the fields of a training config, and reads what follows from them."""
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +25,14 @@ WITH_TRUNK = ("infusenet", "resnet18", "flow_branch", "concatenated")
 
 
 def check_config(config: ConfigDict) -> None:
-  """Refuses field values that no run can have, before anything is computed.
+  """Refuses field values with which no run is possible, before anything is computed.
+
+  Args:
+    config: of the task "cd6me", such as configs/cd6me.py makes.
 
   Raises:
-    UserError: naming the field, what it holds and what it may hold.
+    UserError: a field has such a value; the message names the field, what it holds and
+      what it may hold.
   """
   check_values(config)
   model, train = config.model, config.train
@@ -138,19 +142,23 @@ def _check_simulated(simulated: ConfigDict) -> None:
 
 
 def fold_names(config: ConfigDict) -> list[str] | None:
-  """The folds that config.folds lists, or None for all."""
+  """Splits `config.folds`, such as "casme2,samm", into names; None stands for all."""
   if config.folds == "all":
     return None
   return [name.strip() for name in config.folds.split(",") if name.strip()]
 
 
 def sees_frames(config: ConfigDict) -> bool:
-  """Whether the model looks at more than the flow."""
+  """Whether the network gets frames (onset, apex, window apex) beside the flow."""
   return magnified_input(config) is not None
 
 
 def magnified_input(config: ConfigDict) -> MagnifiedInput | None:
-  """What the model sees of the frames; None where it looks at the flow alone."""
+  """Reads which frames are magnified for the network, how, and by what factor.
+
+  Returns:
+    None for a network that sees the flow alone.
+  """
   fields = config.model
   if fields.name in FLOW_ONLY:
     return None
@@ -158,7 +166,13 @@ def magnified_input(config: ConfigDict) -> MagnifiedInput | None:
 
 
 def compute_dtype(name: str) -> jnp.dtype:
-  """The type of activations; parameters, statistics and losses are always float32."""
+  """Turns `config.dtype` into the type in which activations are computed.
+
+  Parameters, batch statistics and losses are float32 whatever it is.
+
+  Args:
+    name: "float32", "bfloat16", or "auto": bfloat16 on GPUs and TPUs, float32 on CPUs.
+  """
   if name == "auto":
     name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
   return jnp.dtype(name)

@@ -1,27 +1,24 @@
 """The page as a browser reads it: its tags, texts, colours and what it may load."""
 
-import itertools
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from infusenet_jax.evaluate.documents import About
-from infusenet_jax.evaluate.predictions import Predictions
+from infusenet_jax.clips.labels import AUS
 from infusenet_jax.evaluate.report import page as report
-from infusenet_jax.evaluate.report.clips import Sample, mistakes
 from infusenet_jax.evaluate.report.figures import Curve
-from infusenet_jax.evaluate.report.page import read_curve, write_report
-from infusenet_jax.evaluate.scores import cd6me_tables
+from infusenet_jax.evaluate.report.mistakes import mistakes
+from infusenet_jax.evaluate.report.page import holds_pictures, read_curve
+from infusenet_jax.evaluate.scores import cd6me_tables, held_out
 from infusenet_jax.evaluate.tables import fold_rows, rows, subject_intervals
 from infusenet_jax.runtime.errors import UserError
+from tests.evaluate.report.pages import EVIL, make_predictions, write_page
 
-EVIL = "<script>alert(1)</script>\"'{{ 7 * 7 }}$\\frac{$"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SECTIONS = [
   "Scores",
@@ -29,100 +26,13 @@ SECTIONS = [
   "Database table",
   "Fold by fold",
   "Learning curves",
+  "Calibration",
+  "Found and missed",
+  "ROC and precision-recall",
   "Sample clips",
   "Worst mistakes",
   "Config and versions",
 ]
-VOID = {"meta", "img", "br"}
-
-
-class Page(HTMLParser):
-  """Checks that tags nest; keeps tags, (tag, attribute, value) and texts.
-
-  texts: (tag, text) by section, those before the first under "".
-  """
-
-  def __init__(self, text):
-    super().__init__()
-    self.open, self.tags, self.attributes = [], [], []
-    self.texts, self.section = {"": []}, ""
-    self.feed(text)
-    self.close()
-    assert self.open == []
-
-  def handle_starttag(self, tag, attrs):
-    self.handle_startendtag(tag, attrs)
-    if tag not in VOID:
-      self.open.append(tag)
-
-  def handle_startendtag(self, tag, attrs):
-    self.tags.append(tag)
-    self.attributes += [(tag, name, value) for name, value in attrs]
-
-  def handle_endtag(self, tag):
-    assert self.open.pop() == tag
-
-  def handle_data(self, data):
-    tag = self.open[-1] if self.open else ""
-    if tag == "h2":
-      self.section = data.removesuffix(" (simulated data)")
-    if data.strip():
-      self.texts.setdefault(self.section, []).append((tag, data.strip()))
-
-  def all_of(self, tag, section=None):
-    """The texts in a tag, of the whole page or of one section."""
-    every = itertools.chain(*self.texts.values())
-    texts = every if section is None else self.texts[section]
-    return [text for name, text in texts if name == tag]
-
-  def values(self, attribute, *tags):
-    """All values of an attribute, of all tags or of some."""
-    return [
-      value
-      for tag, name, value in self.attributes
-      if name == attribute and (not tags or tag in tags)
-    ]
-
-
-def make_predictions(seeds, text, perfect=False):
-  labels = (np.random.default_rng(0).random((20, 12)) < 0.3).astype(np.uint8)
-  database, count = np.repeat(["casme2", "samm"], 10), len(seeds)
-  noise = np.random.default_rng(0).normal(size=(20 * count, 12)) * (not perfect)
-  labels = np.tile(labels, (count, 1))
-  return Predictions(
-    database=np.tile(database, count),
-    subject=np.array([text] * 20 * count),
-    clip=np.tile([f"{text}{i}" for i in range(20)], count),
-    fold=np.tile(database, count),
-    seed=np.repeat(seeds, 20),
-    logits=noise + labels - 0.5,
-    labels=labels,
-  )
-
-
-def write_page(
-  path, *, simulated=True, seeds=(45, 46), text=EVIL, perfect=False, bare=False, folds=3
-):
-  """A page of two databases; a bare one has predictions alone."""
-  predictions = make_predictions(seeds, text, perfect)
-  frame = np.full((32, 32, 3), 120, np.uint8)
-  flow = np.random.default_rng(0).normal(size=(32, 32, 3)).astype(np.float32)
-  maps = {name: np.eye(7, dtype=np.float32) for name in ("gate 1", f"saliency {text}")}
-  samples = [
-    Sample("casme2", text, f"{text}0", frame, frame, flow, maps),
-    Sample("samm", text, "not predicted", frame, frame, np.zeros_like(flow)),
-  ]
-  names = ["casme2", f"samm/{text}", *(f"samm/{i}" for i in range(folds - 2))]
-  curves = [Curve(seed, fold, [1, 2], [0.9, 0.2]) for seed in seeds for fold in names]
-  write_report(
-    path,
-    About(f"InfuseNet {text}", simulated, {"name": text, "epochs": 2}, {text: text}),
-    tables=cd6me_tables(predictions, resamples=20),
-    predictions=predictions,
-    curves=[] if bare else curves,
-    samples=[] if bare else samples,
-  )
-  return Page(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +53,7 @@ def test_hostile_names_are_text_in_every_section_that_shows_them(page):
     "": 2,  # <title> and <h1>.
     "Learning curves": 1,  # A panel.
     "Sample clips": 2 + 1,  # Two clips and a map.
-    "Worst mistakes": 20 * 2,  # Subject and clip.
+    "Worst mistakes": page.tags.count("article") - 12 - 2,  # Not panels or samples.
     "Config and versions": 2,  # A version's name and value.
   }
   config = "".join(page.all_of("pre"))
@@ -158,8 +68,10 @@ def test_the_page_runs_nothing_and_loads_nothing(page, path):
   assert page.values("content")[0] == policy
   assert not {"script", "link", "iframe", "use", "image", "object"} & set(page.tags)
   assert all(value.startswith("data:image/") for value in page.values("src"))
+  assert all(value.startswith("#") for value in page.values("href"))
   names = {name for _, name, _ in page.attributes}
-  assert not [name for name in names if name.startswith("on") or "href" in name]
+  assert not [name for name in names if name.startswith("on") or name.endswith(":href")]
+  assert page.values("type", "input").count("radio") == 13 + 3
   text = path.read_text()
   assert not [x for x in ("http://", "https://", "url(", "@import") if x in text]
 
@@ -167,11 +79,12 @@ def test_the_page_runs_nothing_and_loads_nothing(page, path):
 def test_the_page_holds_every_part(page):
   assert list(page.texts) == ["", *SECTIONS]
   assert page.tags.count("section") == len(SECTIONS)
-  assert page.tags.count("img") == 3 + 2 + 3
-  assert page.tags.count("svg") == 2 + 3
+  listed = page.tags.count("article") - 12 - 2
+  assert page.tags.count("img") == 2 * (2 + listed) + 2 + 1 + 1
+  assert page.tags.count("svg") == 2 + 3 + 2 + 2 * 12
   assert "seed 46" in page.all_of("span", "Learning curves")
-  verdicts = page.all_of("span", "Worst mistakes")
-  assert len(verdicts) == 20
+  verdicts = page.all_of("span", "Worst mistakes")[::2]
+  assert len(verdicts) == listed > 20
   assert all(re.fullmatch(r"AU\d+ (missed|false alarm)", v) for v in verdicts)
   assert any(v.endswith("found") for v in page.all_of("span", "Sample clips"))
 
@@ -212,20 +125,72 @@ def test_tables_show_the_scores(page, tmp_path):
   assert "± runs" not in one.all_of("th", "AU table")
 
 
+def test_the_contents_lead_to_every_section(page):
+  assert page.all_of("a", "") == SECTIONS
+  ids = page.values("id", "section")
+  assert page.values("href", "a") == [f"#{name}" for name in ids]
+  assert len(set(page.values("id"))) == len(page.values("id"))
+
+
+def test_counts_and_rates_are_shown_for_every_choice(page):
+  tables = cd6me_tables(make_predictions((45, 46), EVIL), resamples=2)
+  found = page.all_of("td", "Found and missed")
+  of = tables.detection
+
+  def row(i, j):
+    rates = [100 * rate[i, j] for rate in (of.precision, of.recall, of.auc)]
+    shown = ["–" if np.isnan(rate) else f"{rate:.1f}" for rate in rates]
+    return [*map(str, of.counts[i, j]), *shown]
+
+  by_au = [x for i in (2, 0, 1) for j in range(13) for x in row(i, j)]
+  by_database = [x for j in (12, *range(12)) for i in range(3) for x in row(i, j)]
+  assert found == [*by_au, *by_database]
+
+
+def test_what_is_not_defined_is_a_dash_and_never_a_number(tmp_path):
+  page = write_page(tmp_path / "report.html", bare=True, nothing=True)
+  found = page.all_of("td", "Found and missed")
+  assert found[:7] == ["0", "0", "0", "20", "–", "–", "–"]
+  text = (tmp_path / "report.html").read_text()
+  assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+  panels = page.all_of("p", "ROC and precision-recall")
+  assert "AUC –, AP –" in panels
+
+
+def test_every_choice_has_its_rules_and_its_views(page, path):
+  text = path.read_text()
+  chosen = [("au", str(au)) for au in ("all", *AUS)]
+  chosen += [("database", key) for key in ("all", "casme2", "samm")]
+  assert page.values("id", "input") == [f"{name}-{value}" for name, value in chosen]
+  for name, value in chosen:
+    assert f".chosen:has(#{name}-{value}:checked)" in text
+    assert value in page.values(f"data-{name}", "tbody", "g", "p")
+  assert page.values("data-au", "article") == [
+    *map(str, AUS),
+    *(str(m.verdict.au) for m in expected_mistakes()),
+  ]
+
+
+def expected_mistakes():
+  _, listed = mistakes(held_out(make_predictions((45, 46), EVIL)))
+  return listed
+
+
 def test_mistakes_are_those_of_all_runs_together(page):
-  runs = make_predictions((45, 46), EVIL)
-  logits = (runs.logits[:20] + runs.logits[20:]) / 2
-  _, expected = mistakes(runs[:20], logits)
-  texts = page.all_of("td", "Worst mistakes")
-  assert texts[3::5] == [f"{mistake.probability:.1f}" for mistake in expected]
+  texts = page.all_of("b", "Worst mistakes")
+  sure = [text for text in texts if text.endswith(" %")]
+  assert sure == [f"{mistake.sure:.1f} %" for mistake in expected_mistakes()]
+  said = [p for p in page.all_of("p", "Worst mistakes") if p.startswith("sure that")]
+  missed = [mistake.verdict.words == "missed" for mistake in expected_mistakes()]
+  assert said == [f"sure that it is {'not ' * x}shown" for x in missed]
 
 
 def test_simulated_data_are_in_every_title(page):
   titles = page.all_of("title", "") + page.all_of("caption") + page.all_of("h3")
   titles += [text for tag in ("h1", "h2") for text in page.all_of(tag)]
   titles += [text for text in page.all_of("figcaption") if "F1" in text]
-  titles += page.values("aria-label")
-  assert len(titles) == 1 + 2 + 2 + 1 + len(SECTIONS) + 2 + 5
+  titles += page.values("aria-label", "svg")
+  assert len(titles) == 1 + 2 + (12 + 2) + 1 + len(SECTIONS) + 2 + (5 + 2 + 24)
   assert all(title.endswith("(simulated data)") for title in titles)
   assert "CASME II (simulated data)" in page.all_of("text")
   assert page.all_of("p")[0] == "simulated data"
@@ -240,6 +205,21 @@ def test_licensed_data_are_named(tmp_path):
     "simulated" in text for texts in page.texts.values() for _, text in texts
   )
   assert not any("simulated" in value for value in page.values("aria-label"))
+  assert page.all_of("p", "")[0] == "licensed records"
+
+
+def test_a_report_of_licensed_records_says_at_its_top_what_may_be_passed_on(tmp_path):
+  with_faces = write_page(tmp_path / "faces.html", simulated=False)
+  words = " ".join(with_faces.all_of("p", ""))
+  assert "people from licensed databases, whose licences forbid" in words
+  assert "--no-pictures" in " ".join(with_faces.all_of("code", ""))
+  without = write_page(tmp_path / "bare.html", simulated=False, bare=True)
+  assert "It holds no picture of them." in " ".join(without.all_of("p", ""))
+  assert "img" not in without.tags
+  assert "licences" not in " ".join(write_page(tmp_path / "s.html").all_of("p", ""))
+  names = ("faces.html", "bare.html", "absent.html")
+  shown = [holds_pictures(tmp_path / name) for name in names]
+  assert shown == [True, False, False]
 
 
 def test_colours_are_the_pages_in_light_and_dark(page, path):
@@ -252,7 +232,7 @@ def test_colours_are_the_pages_in_light_and_dark(page, path):
   assert {"--ink", "--muted", "--line", "--bar", "--run1"} <= used <= light
   own = {"--heat"} | {f"--run{i}" for i in range(8)}  # Readable on both.
   assert light - dark == own and not dark - light
-  colours = re.findall(r"(?:fill|stroke): ([^;\"]+)", figures)
+  colours = re.findall(r"(?:fill|stroke)[:=]\"? ?([^;\"]+)", figures)
   assert colours and all(c == "none" or c.startswith("var(--") for c in colours)
   assert "rect" not in page.tags  # No background.
 
@@ -274,12 +254,12 @@ def test_predictions_alone_make_a_page(tmp_path):
   absent = ("Learning curves", "Sample clips")
   assert list(page.texts) == ["", *(name for name in SECTIONS if name not in absent)]
   assert page.all_of("p", "Worst mistakes") == ["None."]
+  assert page.all_of("a", "") == list(page.texts)[1:]
 
 
 def test_many_folds_share_a_panel_per_database(tmp_path):
   page = write_page(tmp_path / "report.html", folds=14)
-  assert page.tags.count("svg") == 2 + 2
-  labels = page.values("aria-label")[2:]
+  labels = page.values("aria-label", "svg")[2:4]
   assert labels == [f"loss of fold {x} (simulated data)" for x in ("CASME II", "SAMM")]
   assert not page.all_of("span", "Learning curves")
 
