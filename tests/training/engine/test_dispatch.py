@@ -51,7 +51,8 @@ def test_parameters_are_those_of_step_by_step(tiny_config, name):
       state = initial_state(config, network, 0)._replace(epoch_steps=jnp.int32(3))
       states, losses = network.stack.fill(in_float64(state)), []
       for first in range(0, len(drawn), count):  # The last one makes two of three.
-        batches = fed.join([drawn[first : first + count]])
+        stop = min(first + count, len(drawn))
+        batches = fed.join([list(fed.stream(drawn.__getitem__, first, stop))])
         states, loss_sums = network.train_steps(states, batches)
         losses += loss_sums[0].tolist()[: len(drawn) - first]
       assert int(states.step[0]) == 5
@@ -139,5 +140,6 @@ def test_a_step_is_timed_as_the_run_will_make_it(tiny_config):
   }
   fed = make_inputs(arrays, 8, network.mesh, count)
   states = network.stack.fill(initial_state(tiny_config, network, 0))
-  network.train_steps(states, fed.join([[(np.arange(8), np.ones(8, np.float32))]]))
+  step = {"numbers": np.arange(8), "weights": np.ones(8, np.float32)}
+  network.train_steps(states, fed.join([[step]]))
   assert network.train_steps._cache_size() == 1
