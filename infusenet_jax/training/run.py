@@ -44,6 +44,7 @@ from infusenet_jax.training.engine.experiment import (
   seconds_per_step,
 )
 from infusenet_jax.training.engine.folds import train_folds
+from infusenet_jax.training.engine.losses import Objective
 from infusenet_jax.training.engine.network import Network, build_network
 from infusenet_jax.training.engine.steps import TrainState
 from infusenet_jax.training.results import (
@@ -71,10 +72,14 @@ class Records:
   identity: dict[str, str]
 
 
+Load = Callable[[ConfigDict], Records]
+
+
 def train_and_evaluate(
   config: ConfigDict,
   workdir: str | Path,
-  load: Callable[[ConfigDict], Records] | None = None,
+  load: Load | None = None,
+  objective: Objective | None = None,
 ) -> Results | Untested | None:
   """Trains and tests every fold of every seed, and writes the tables.
 
@@ -83,9 +88,10 @@ def train_and_evaluate(
   `workdir`, and the one that was interrupted goes on from its newest checkpoint.
 
   Args:
-    config: of task "cd6me".
+    config: of a task that trains networks fold by fold.
     workdir: folder of the run.
     load: where the clips come from; `load_records` by default.
+    objective: what is minimised; the loss that the config names by default.
 
   Returns:
     The scored results, or what was trained where nothing was tested; None in all
@@ -109,7 +115,7 @@ def train_and_evaluate(
       say_if_simulated(config)
     warn_of_large_batch(config)
     _log.info("compiling the network, which usually takes 10 to 60 s")
-    network = build_network(config, mesh)
+    network = build_network(config, mesh, objective=objective)
     say_time_needed(config, network, folder)
     if sees_frames(config):
       require_frames(records_folder(config))

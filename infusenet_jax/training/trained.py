@@ -34,6 +34,7 @@ from infusenet_jax.training.engine.experiment import (
 from infusenet_jax.training.engine.network import Network, initial_state
 from infusenet_jax.training.engine.steps import TrainState
 
+_TASKS = ("cd6me", "distill")  # Those that keep networks, fold by fold.
 _AGAIN = "run the command that began it again, it goes on where it stopped"
 
 
@@ -91,10 +92,10 @@ def open_run(workdir: str | Path, named: str = "--run") -> TrainedRun:
   workdir = Path(workdir)
   advice = f"{named} takes a workdir of `python -m infusenet_jax.main`"
   config = ConfigDict(read_json(workdir / CONFIG, advice))
-  if (task := config.get("task")) != "cd6me":
+  if (task := config.get("task")) not in _TASKS:
     raise UserError(
       f"{workdir / CONFIG}: config.task is {task!r}, which keeps no networks; expected "
-      f"'cd6me': {advice}"
+      f"{' or '.join(map(repr, _TASKS))}: {advice}"
     )
   identity = read_json(workdir / RECORDS, advice)
   if not results_exist(workdir):

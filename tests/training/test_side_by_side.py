@@ -35,7 +35,7 @@ records = run.Records(make_clips(58), {})
 made, steps = run.build_network, []
 
 
-def build(config, mesh):  # SIGTERM comes at dispatch `stop`.
+def build(config, mesh, **_):  # SIGTERM comes at dispatch `stop`.
   network = made(config, mesh, dispatch)
 
   def step(*arguments):

@@ -88,7 +88,7 @@ def test_a_run_that_is_stopped_among_the_pairs_ends_like_one_that_was_not(
 ):
   steps = []
 
-  def build(config, mesh):
+  def build(config, mesh, **_):
     network = compiled_network(config, mesh)
 
     def step(*arguments):

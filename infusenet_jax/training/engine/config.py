@@ -24,6 +24,8 @@ FLOW_ONLY = (*BASELINES, "flow_branch")  # Networks that see nothing but flow.
 FIXED_SIZE = ("sssnet", "ststnet", "off_apexnet")
 # Networks with a trunk that a ResNet-18 can start.
 WITH_TRUNK = ("infusenet", "resnet18", "flow_branch", "concatenated")
+# Networks whose heads are one linear layer on pooled features.
+POOLED = (*WITH_TRUNK, "magnified_branch")
 
 
 def check_config(config: ConfigDict) -> None:

@@ -83,7 +83,11 @@ def masked_mean(per_au: LossPerAU, logits: jax.Array, batch: Batch) -> jax.Array
   """
   logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
   each = per_au(logits, batch["labels"].astype(logits.dtype), batch).mean(-1)
-  weights = batch["weights"]
+  return weighted_mean(each, batch["weights"])
+
+
+def weighted_mean(each: jax.Array, weights: jax.Array) -> jax.Array:
+  """Computes the mean of (B,) by weights (B,); 0 where all of them are 0."""
   return (each * weights).sum() / jnp.maximum(weights.sum(), 1e-6)
 
 

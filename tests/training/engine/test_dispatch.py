@@ -88,7 +88,7 @@ def test_a_run_that_is_stopped_between_dispatches_ends_like_one_that_was_not(
   tiny_config.train.learning_rate = 1e-6
   one_by_one = train(tiny_config, tmp_path / "one by one")
   network = build_network(tiny_config, device_mesh(8), count)
-  monkeypatch.setattr(run, "build_network", lambda *_: network)
+  monkeypatch.setattr(run, "build_network", lambda *_, **how: network)
   train(tiny_config, tmp_path / "whole")
   sent = []
 
@@ -99,7 +99,7 @@ def test_a_run_that_is_stopped_between_dispatches_ends_like_one_that_was_not(
     return network.train_steps(*arguments)
 
   stopped = Network(**vars(network) | {"train_steps": train_steps})
-  monkeypatch.setattr(run, "build_network", lambda *_: stopped)
+  monkeypatch.setattr(run, "build_network", lambda *_, **how: stopped)
   with pytest.raises(Preempted):
     train(tiny_config, tmp_path / "parts")
   train(tiny_config, tmp_path / "parts")
