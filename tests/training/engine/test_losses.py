@@ -61,6 +61,7 @@ def test_losses_and_gradients_are_those_of_the_formulas(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_clips_at_weight_zero_add_nothing_to_the_loss(name):
   z, batch = make_batch()
+  z = jnp.asarray(z, jnp.float32)
   first = {key: x[:4] for key, x in batch.items()}
   alone = masked_mean(LOSSES[name], z[:4], first)
   batch["weights"][4:] = 0
@@ -134,17 +135,15 @@ def test_without_a_loss_in_its_config_a_run_minimises_cross_entropy(tiny_config)
   (fold, *_) = folds("cd6me", clips.database, clips.subject)
   assert not objective.shapes and not objective.arrays(fold, clips)
   z, batch = make_batch()
+  z = jnp.asarray(z, jnp.float32)
   model = SimpleNamespace(heads=lambda *_, **__: (z, 2 * z), magnified=None)
   found = objective.loss(model, batch | {"flow": jnp.zeros((6, 4, 4, 3))})
   expected = sum(masked_mean(LOSSES["bce"], x, batch) for x in (z, 2 * z))
   np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
-def test_labels_of_the_database_that_is_tested_change_nothing(
-  run_config, tmp_path, name
-):
-  run_config.train.loss, run_config.folds = name, "samm"
+def test_labels_of_the_database_that_is_tested_change_nothing(run_config, tmp_path):
+  run_config.train.loss, run_config.folds = "focal", "samm"
   clips = make_clips()
   others = dataclasses.replace(clips, labels=clips.labels.copy())
   others.labels[clips.database == "samm"] ^= 1
