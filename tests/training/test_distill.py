@@ -1,5 +1,6 @@
 """Students: their loss by its formulas, who teaches them what, and who may not."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -10,14 +11,20 @@ import numpy as np
 import pytest
 
 from configs import distill as distill_config
+from infusenet_jax.evaluate.predictions import (
+  Predictions,
+  concatenate,
+  write_predictions,
+)
 from infusenet_jax.evaluate.protocol import Fold, folds
 from infusenet_jax.predict.weights.networks import load_run
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training import distill
 from infusenet_jax.training.distill import binary_kl, feature_error, taught
-from infusenet_jax.training.engine.experiment import make_experiment
+from infusenet_jax.training.engine.experiment import make_experiment, make_job
 from infusenet_jax.training.engine.losses import masked_mean
+from infusenet_jax.training.engine.network import build_network, initial_state
 from infusenet_jax.training.run import Records
 from infusenet_jax.training.teacher import (
   FEATURES,
@@ -29,8 +36,10 @@ from infusenet_jax.training.teacher import (
 from infusenet_jax.training.trained import open_run, restore
 from tests.conftest import make_clips, make_tiny_config
 from tests.training.conftest import compiled_network, start
+from tests.training.engine.test_export import shapes
 
 RECORDS = {"casme2": "a"}  # As `start` has them.
+CLIP = ("database", "subject", "clip", "labels")
 
 
 def make_teacher_config():
@@ -51,18 +60,47 @@ def make_student_config(teacher, **how):
 
 
 @pytest.fixture(scope="module")
-def teacher(networks_compiled_once, tmp_path_factory):
-  """The workdir of a finished run; not to be changed."""
+def teacher(tmp_path_factory):
+  """The workdir of a run that looks finished; not to be changed.
+
+  Its networks are those that were drawn: training them would teach nothing here.
+  """
   workdir = tmp_path_factory.mktemp("taught") / "teacher"
-  start(make_teacher_config(), workdir, make_clips())
+  config, clips, parts = make_teacher_config(), make_clips(), []
+  network = compiled_network(config, device_mesh(config.train.batch_size))
+  for place, fold in enumerate(samm_and_casme2(clips)):
+    for seed in config.seeds:
+      job = make_job(workdir, seed, fold)
+      with contextlib.closing(job.open_checkpoints()) as checkpoints:
+        checkpoints.save(initial_state(config, network, seed + 100 * place))
+      parts.append(
+        Predictions(
+          **{name: getattr(clips, name)[fold.test] for name in CLIP},
+          fold=np.full(5, fold.name),
+          seed=np.full(5, seed),
+          logits=np.zeros((5, 12)),
+          simulated=True,
+        )
+      )
+  write_predictions(workdir / "predictions.csv", concatenate(parts))
+  (workdir / "config.json").write_text(config.to_json_best_effort())
+  (workdir / "records.json").write_text(json.dumps(RECORDS))
+  (workdir / "results.md").write_text("")
   return workdir
 
 
-def learn(config, workdir, clips=None, records=None):
-  clips = make_clips() if clips is None else clips
-  return distill.run(
-    config, workdir, lambda _: Records(clips, RECORDS if records is None else records)
-  )
+def samm_and_casme2(clips):
+  return folds("cd6me", clips.database, clips.subject, ["casme2", "samm"])
+
+
+@pytest.fixture
+def trained_teacher(tmp_path):
+  start(make_teacher_config(), tmp_path / "teacher", make_clips())
+  return tmp_path / "teacher"
+
+
+def learn(config, workdir):
+  return distill.run(config, workdir, lambda _: Records(make_clips(), RECORDS))
 
 
 def workdir_of(config, folder, records=None):
@@ -135,9 +173,23 @@ def test_the_feature_error_is_that_of_the_teachers_standardised_features():
   assert feature_error(jnp.asarray(same, jnp.float32), batch) < 1e-3
 
 
+def test_the_step_of_a_student_that_is_told_nothing_is_that_of_the_untaught(teacher):
+  config = make_student_config(teacher, kl=0.0, features=0.0)
+  mesh = device_mesh(config.train.batch_size)
+  objective = taught(config, Teacher(config, teacher.with_name("student")))
+  networks = [build_network(config, mesh, objective=o) for o in (objective, None)]
+  told, untaught = (
+    network.train_steps.lower(*shapes(config, network)[0]).as_text()
+    for network in networks
+  )
+  assert told == untaught and not objective.shapes
+
+
+@pytest.mark.slow
 def test_a_student_that_is_told_nothing_is_the_untaught_network_bit_for_bit(
-  teacher, tmp_path
+  trained_teacher, tmp_path
 ):
+  teacher = trained_teacher
   untaught = start(
     make_teacher_config_of_one_seed(), tmp_path / "untaught", make_clips()
   )
@@ -165,7 +217,7 @@ def test_each_fold_learns_from_the_networks_that_left_out_the_same_clips(
   network = compiled_network(theirs, device_mesh(theirs.train.batch_size))
   experiment = make_experiment(theirs, network, clips)
   like, said = experiment.initial_state(45), {}
-  for fold in folds("cd6me", clips.database, clips.subject, ["casme2", "samm"]):
+  for fold in samm_and_casme2(clips):
     told = said[fold.name] = asked(fold, clips)
     every = Fold("", ~fold.train, fold.train)
     logits = [
@@ -189,8 +241,9 @@ def test_each_fold_learns_from_the_networks_that_left_out_the_same_clips(
   np.testing.assert_array_equal(again[FEATURES], said["samm"][FEATURES])
 
 
-def test_a_student_comes_to_say_what_its_teacher_says(teacher, tmp_path):
-  clips, found = make_clips(), []
+@pytest.mark.slow
+def test_a_student_comes_to_say_what_its_teacher_says(trained_teacher, tmp_path):
+  teacher, clips, found = trained_teacher, make_clips(), []
   fold = Fold("samm", clips.database != "samm", clips.database == "samm")
   for kl in (0.0, 30.0):
     config = make_student_config(teacher, kl=kl, features=0.0)
@@ -205,9 +258,11 @@ def test_a_student_comes_to_say_what_its_teacher_says(teacher, tmp_path):
   assert errors[1] < errors[0] / 2
 
 
+@pytest.mark.slow
 def test_features_are_learned_and_networks_of_students_are_used_as_any_other(
-  teacher, tmp_path
+  trained_teacher, tmp_path
 ):
+  teacher = trained_teacher
   config = make_student_config(teacher, kl=1.0, features=5.0)
   config.folds = "samm"
   learn(config, tmp_path / "student")
@@ -246,9 +301,9 @@ def test_a_student_goes_on_with_what_was_said_and_with_no_other_teacher(
 
 
 def test_teachers_that_cannot_teach_are_refused_in_one_line(teacher, tmp_path):
-  def refuse(message, config, **how):
+  def refuse(message, config):
     with pytest.raises(UserError, match=message) as refused:
-      learn(config, tmp_path / "student", **how)
+      learn(config, tmp_path / "student")
     assert "\n" not in str(refused.value)
 
   config = make_student_config("")
@@ -283,7 +338,9 @@ def test_teachers_that_cannot_teach_are_refused_in_one_line(teacher, tmp_path):
   (other / "results.md").unlink()
   refuse("this run is not finished", config)
   config = make_student_config(teacher)
-  refuse("was trained on other records of casme2", config, records={"casme2": "b"})
+  asked = workdir_of(config, tmp_path / "other", {"casme2": "b"})
+  with pytest.raises(UserError, match="was trained on other records of casme2, so"):
+    asked(samm_and_casme2(make_clips())[1], make_clips())
 
 
 @pytest.mark.parametrize(
