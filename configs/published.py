@@ -74,7 +74,7 @@ def get_config(row: str = "sssnet") -> ConfigDict:
     config.task = "svm"
     config.seeds = (45,)
     config.model = ConfigDict(model | {"C": 28.0})
-    del config.train, config.mesh, config.decide_by, config.dtype
+    del config.train, config.mesh, config.decide_by, config.decide_at, config.dtype
   else:
     config.model.update(model)
     config.train.update(train)

@@ -3,10 +3,14 @@
     python -m infusenet_jax.main --config=study:models
     python -m infusenet_jax.main --config=study:ablations
     python -m infusenet_jax.main --config=study:rates
+    python -m infusenet_jax.main --config=study:losses
 
 models: the baselines, InfuseNet as published and ours. ablations: one change of ours at
 a time. rates: every model at several rates, one seed, two folds, on another draw of the
-simulated databases, so that the choice of a rate never sees the clips of the other two.
+simulated databases, so that the choice of a rate never sees the clips of the others.
+losses: InfuseNet, ResNet-18 on flow and SSSNet by loss and by where their logits are
+decided, on simulated databases whose AUs are as rare as in the six; where thresholds
+are fitted, 21 networks a seed are trained instead of 6.
 
 Each variant is a run of its own in WORKDIR/<variant>, which is kept and resumed as any
 other; models and ablations share a workdir and the runs that both need.
@@ -49,6 +53,12 @@ MODELS = {
 }
 
 TRIED = {"1e-3": 1e-3, "3e-3": 3e-3, "1e-2": 1e-2}  # Learning rates.
+
+# What is trained by every loss, the losses, and where logits are decided: by the end of
+# a variant's name.
+LEARNERS = (OURS, "resnet18", "sssnet")
+LOSSES = ("bce", "focal", "logit_adjusted")
+DECIDED = {"": "0", "-fitted": "fitted"}
 
 # One change of ours each.
 CHANGES = {
@@ -139,4 +149,38 @@ def _rates(config: ConfigDict) -> None:
   )
 
 
-STUDIES = {"models": _models, "ablations": _ablations, "rates": _rates}
+def _losses(config: ConfigDict) -> None:
+  config.name = "study-losses"
+  config.simulated.update(
+    {"dir": "data/simulated-study-losses", "labels": "statistics"}
+  )
+  config.study.reference = f"{OURS}-bce"
+  config.study.variants = {
+    f"{name}-{loss}{ending}": {
+      "model": MODELS[name],
+      "train": {"loss": loss},
+      "decide_at": decided,
+    }
+    for name in LEARNERS
+    for loss in LOSSES
+    for ending, decided in DECIDED.items()
+  }
+  config.study.tables = tuple(
+    (
+      name,
+      tuple(
+        (f"{loss}{ending.replace('-', ', thresholds ')}", f"{name}-{loss}{ending}")
+        for ending in DECIDED
+        for loss in LOSSES
+      ),
+    )
+    for name in LEARNERS
+  )
+
+
+STUDIES = {
+  "models": _models,
+  "ablations": _ablations,
+  "rates": _rates,
+  "losses": _losses,
+}

@@ -30,7 +30,7 @@ from infusenet_jax.runtime.devices import (
 from infusenet_jax.runtime.errors import REQUEUE, UserError, exit_with_one_line
 from infusenet_jax.runtime.preemption import obey_sigterm
 from infusenet_jax.runtime.workdir import log_printed
-from infusenet_jax.training import study, svm
+from infusenet_jax.training import distill, study, svm
 from infusenet_jax.training.magnifier.pretrain import pretrain
 from infusenet_jax.training.run import train_and_evaluate
 
@@ -63,6 +63,7 @@ TASKS = {
   "cd6me": _train,
   "magnifier": pretrain,
   "study": study.run,
+  "distill": distill.run,
   "svm": svm.run,
 }
 

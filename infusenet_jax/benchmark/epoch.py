@@ -49,13 +49,14 @@ def our_epoch(config: ConfigDict, network: Network, clips: Clips) -> Epoch:
   experiment = make_experiment(config, network, clips)
   inputs = experiment.inputs
   states = network.stack.fill(experiment.initial_state(config.seeds[0]))
-  every = np.arange(len(clips))
+  every, told = np.arange(len(clips)), network.objective.stand_in(len(clips))
 
   def epoch(number: int) -> float:
     nonlocal states
     batches = list(epoch_batches(every, batch_size, [number]))
     streams = [
-      iter(inputs.stream(batches.__getitem__, 0, len(batches))) for _ in range(folds)
+      iter(inputs.stream(batches.__getitem__, 0, len(batches), told))
+      for _ in range(folds)
     ]
     for _ in range(0, len(batches), inputs.steps_per_dispatch):
       drawn = [list(islice(s, inputs.steps_per_dispatch)) for s in streams]

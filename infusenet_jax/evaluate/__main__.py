@@ -101,7 +101,7 @@ def compare_runs(workdirs: Sequence[Path], out: Path | None, latex: bool) -> Non
   rows = {}
   for name, run in runs.items():
     try:
-      rows[name] = compared(run.tables, run.predictions, reference)
+      rows[name] = compared(run.tables, run.predictions, reference, run.fitted)
     except UserError as error:
       raise UserError(f"--compare: {names[0]} and {name} differ: {error}") from error
   about = About(

@@ -17,6 +17,7 @@ from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES
 from infusenet_jax.evaluate.scores import Tables, compare
 from infusenet_jax.evaluate.tables import BY_AVERAGE, NAMES, basis
+from infusenet_jax.evaluate.thresholds import SAID_OF_FITTED
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.text import markdown_table
 
@@ -38,10 +39,12 @@ class Row:
   tables: of its predictions.
   differences: {table: {F1 kind: (difference, low, high over clips, low, high over
     subjects)}}, in percent; None for the reference itself, and in a study without one.
+  fitted: whether it was decided at fitted thresholds, not at 0.
   """
 
   tables: Tables
   differences: dict[str, dict[str, tuple[float, ...]]] | None
+  fitted: bool = False
 
   def values(self, table: str, kind: str) -> dict[str, float]:
     """Returns a table's average and, if known, its difference, in percent, by name.
@@ -60,7 +63,10 @@ class Row:
 
 
 def compared(
-  tables: Tables, predictions: Predictions, reference: Predictions | None
+  tables: Tables,
+  predictions: Predictions,
+  reference: Predictions | None,
+  fitted: bool = False,
 ) -> Row:
   """Compares a scored variant with the reference, on the same clips.
 
@@ -69,6 +75,7 @@ def compared(
     predictions: of the variant.
     reference: predictions of the reference. If this is None or `predictions` itself,
       nothing is compared.
+    fitted: whether the variant was decided at fitted thresholds.
 
   Raises:
     UserError: the two have predictions of different clips.
@@ -85,7 +92,7 @@ def compared(
       }
       for table, kinds in clips.items()
     }
-  return Row(tables, differences)
+  return Row(tables, differences, fitted)
 
 
 def write_study(
@@ -155,6 +162,8 @@ def _markdown(
   signs = f"{runs}{intervals}{compared}; bold: highest mean"
   lines = [f"# {markdown_text(headline(first, about))}", ""]
   lines += [f"* {line}" for line in (*basis(first, about.simulated), signs)]
+  if fitted := [markdown_text(name) for name, row in rows.items() if row.fitted]:
+    lines.append(f"* {SAID_OF_FITTED}, not at 0: {', '.join(fitted)}")
   for name, of in shown.items():
     mine = {label: rows[variant] for label, variant in of.items()}
     for table in BY_AVERAGE:

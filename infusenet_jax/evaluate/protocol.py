@@ -4,6 +4,7 @@ Source: Varanka, Li, Peng and Zhao, "Data Leakage and Evaluation Issues in
 Micro-Expression Analysis", IEEE TAFFC 2023 (arXiv 2211.11425). Plain NumPy.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from infusenet_jax.clips.labels import in_order
 from infusenet_jax.runtime.errors import UserError
+from infusenet_jax.runtime.run_files import AND
 
 AVERAGES = ("binary", "macro")
 
@@ -90,6 +92,34 @@ def folds(
         )
       )
   return chosen
+
+
+def pairs(database: np.ndarray, names: Sequence[str]) -> list[Fold]:
+  """The folds that leave out two databases, one of them at least in `names`.
+
+  Each is named after both, "casme+samm", and tests both. Two of the folds of `names`
+  share one of them, so that six databases have 15.
+
+  Args:
+    database: (N,) keys of databases, one per clip.
+    names: databases whose folds need thresholds.
+
+  Raises:
+    UserError: there are fewer than three databases.
+  """
+  database = np.asarray(database)
+  present = in_order(database.tolist())
+  if len(present) < 3:
+    raise UserError(
+      "config.decide_at is 'fitted', which leaves two databases out, but the data hold "
+      f"only {', '.join(present)}; prepare at least three, or take '0'"
+    )
+  found = []
+  for first, second in itertools.combinations(present, 2):
+    if first in names or second in names:
+      test = (database == first) | (database == second)
+      found.append(Fold(f"{first}{AND}{second}", ~test, test))
+  return found
 
 
 def confusion(

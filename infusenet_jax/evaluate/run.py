@@ -18,7 +18,7 @@ from infusenet_jax.clips.prepared import (
   records_identity,
   simulated_records_folder,
 )
-from infusenet_jax.evaluate.documents import About
+from infusenet_jax.evaluate.documents import About, csv_document
 from infusenet_jax.evaluate.pictures import may_show, read_pictures
 from infusenet_jax.evaluate.predictions import (
   Predictions,
@@ -33,13 +33,15 @@ from infusenet_jax.evaluate.report.page import (
 )
 from infusenet_jax.evaluate.scores import Tables, cd6me_tables
 from infusenet_jax.evaluate.tables import format_tables, write_tables
+from infusenet_jax.evaluate.thresholds import FITTED, SAID_OF_FITTED, all_rows
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.runtime.files import read_json
+from infusenet_jax.runtime.files import read_json, write_atomically
 from infusenet_jax.runtime.run_files import (
   CONFIG,
   LOSSES,
   PREDICTIONS,
   RECORDS,
+  THRESHOLDS,
   fold_files,
   fold_folder,
   results_exist,
@@ -74,13 +76,19 @@ class Results:
   tables: Tables
   published: Mapping[str, Mapping[str, float]] | None = None
 
+  @property
+  def fitted(self) -> bool:
+    """Whether it was decided at fitted thresholds, not at 0."""
+    return self.about.config.get("decide_at") == FITTED
+
   def text(self) -> str:
     """The tables for a terminal, and where the rest lies."""
     return (
       f"{format_tables(self.tables, self.about)}\n"
       f"{self.beside_published()}"
       f"Written to {self.workdir}: report.html, results.json, results.md,\n"
-      "au_table.csv, database_table.csv, predictions.csv\n"
+      f"au_table.csv, database_table.csv, {PREDICTIONS}"
+      f"{f', {THRESHOLDS}' if self.fitted else ''}\n"
     )
 
   def write_missing(self) -> None:
@@ -137,6 +145,8 @@ def about_run(
   """The title of a run, its config and the versions of the packages it ran with."""
   infuses = config.model.name == "infusenet"
   title = f"InfuseNet, {config.name}" if infuses else config.name
+  if config.get("decide_at") == FITTED:
+    title += f", {SAID_OF_FITTED}"
   return About(title, simulated, config=config, versions=versions)
 
 
@@ -183,6 +193,9 @@ def write_results(results: Results, out: Path, pictures: Pictures | None) -> Non
     ],
     pictures=pictures,
   )
+  if paths := fold_files(workdir, THRESHOLDS):
+    lines = csv_document(results.tables, results.about, all_rows(paths))
+    write_atomically(out / THRESHOLDS, lines)
   write_tables(out, results.tables, results.about)
 
 

@@ -158,10 +158,10 @@ class FlowResNet18(FlowBranch):
 
   size = 112
 
-  def heads(
+  def pooled_features(
     self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
   ) -> tuple[jax.Array]:
-    return super().heads(_resized(flow, min(self.size, flow.shape[1])))
+    return super().pooled_features(_resized(flow, min(self.size, flow.shape[1])))
 
 
 STREAMS = (1, 2)  # of OffApexNet

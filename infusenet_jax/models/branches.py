@@ -28,11 +28,11 @@ class FlowBranch(Classifier):
     self.stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
     self.head = resnet.linear(8 * width, num_aus, rngs=rngs)
 
-  def heads(
+  def pooled_features(
     self, flow: jax.Array, latents: None = None, *, rotations: tuple | None = None
   ) -> tuple[jax.Array]:
-    """Computes the logits (B, A) of flow (B, H, W, 3), each channel in [0, 1]."""
-    return (self.head(resnet.pooled(self.stages, self.stem(flow))),)
+    """Computes (B, 8 width) of flow (B, H, W, 3), each channel in [0, 1]."""
+    return (resnet.pooled(self.stages, self.stem(flow)),)
 
 
 class MagnifiedBranch(Classifier):
@@ -62,15 +62,15 @@ class MagnifiedBranch(Classifier):
     self.magnified_stages = resnet.stages(channels, width, dtype=dtype, rngs=rngs)
     self.head = resnet.linear(8 * width, num_aus, rngs=rngs)
 
-  def heads(
+  def pooled_features(
     self,
     flow: jax.Array,
     latents: jax.Array,
     *,
     rotations: tuple | None = None,
   ) -> tuple[jax.Array]:
-    """Computes the logits (B, A) from magnified latents; `flow` is ignored."""
-    return (self.head(self._magnified_features(latents)),)
+    """Computes (B, 8 width) from magnified latents; `flow` is ignored."""
+    return (self._magnified_features(latents),)
 
   def _magnified_features(self, latents):
     return resnet.pooled(self.magnified_stages, self.magnified_stem(latents))
@@ -95,19 +95,19 @@ class Concatenated(MagnifiedBranch):
     self.flow_stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
     self.head = resnet.linear(2 * 8 * width, num_aus, rngs=rngs)
 
-  def heads(
+  def pooled_features(
     self,
     flow: jax.Array,
     latents: jax.Array,
     *,
     rotations: tuple | None = None,
   ) -> tuple[jax.Array]:
-    """Computes the logits (B, A) from flow (B, H, W, 3) and magnified latents."""
+    """Computes (B, 16 width) from flow (B, H, W, 3) and magnified latents."""
     features = (
       resnet.pooled(self.flow_stages, self.flow_stem(flow)),
       self._magnified_features(latents),
     )
-    return (self.head(jnp.concatenate(features, axis=-1)),)
+    return (jnp.concatenate(features, axis=-1),)
 
 
 # Networks by `config.model.name`.

@@ -10,11 +10,11 @@ class Classifier(nnx.Module):
   """A network with one or more heads, each with a logit per action unit.
 
   A subclass defines `heads(flow, latents, *, rotations=None)`, which returns the logits
-  (B, A) of every head. Flow is (B, H, W, 3): horizontal flow, vertical flow and strain,
-  each scaled to [0, 1] per clip. `latents` is what `magnified_latents` returned, and
-  None for a network that sees nothing but the flow. A network that sees frames too sets
-  `magnified` and has a `magnifier`; one with infusion overrides `rotations` and
-  `infused_stages`.
+  (B, A) of every head, or `pooled_features` and a linear layer `head`. Flow is
+  (B, H, W, 3): horizontal flow, vertical flow and strain, each scaled to [0, 1] per
+  clip. `latents` is what `magnified_latents` returned, and None for a network that sees
+  nothing but the flow. A network that sees frames too sets `magnified` and has a
+  `magnifier`; one with infusion overrides `rotations` and `infused_stages`.
 
   Attributes:
     head_names: one for each array that `heads` returns; ("flow", "magnified") for
@@ -47,6 +47,27 @@ class Classifier(nnx.Module):
     if self.magnified is not None:
       latents = self.magnified_latents(onset, apex, window_apex)
     return self.heads(flow, latents, rotations=rotations)
+
+  def heads(
+    self,
+    flow: jax.Array,
+    latents: jax.Array | None = None,
+    *,
+    rotations: tuple | None = None,
+  ) -> tuple[jax.Array, ...]:
+    """Computes the logits (B, A) of every head: `head` of all `pooled_features`."""
+    features = self.pooled_features(flow, latents, rotations=rotations)
+    return tuple(self.head(x) for x in features)
+
+  def pooled_features(
+    self,
+    flow: jax.Array,
+    latents: jax.Array | None = None,
+    *,
+    rotations: tuple | None = None,
+  ) -> tuple[jax.Array, ...]:
+    """Computes what the last linear layer sees, (B, D) for every head."""
+    raise NotImplementedError(f"{type(self).__name__} has no pooled features")
 
   def magnified_latents(
     self, onset: jax.Array, apex: jax.Array, window_apex: jax.Array

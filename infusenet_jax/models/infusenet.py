@@ -82,18 +82,6 @@ class InfuseNet(Classifier):
     )
     self.head = resnet.linear(8 * width, num_aus, rngs=rngs)
 
-  def heads(
-    self,
-    flow: jax.Array,
-    latents: jax.Array,
-    *,
-    rotations: tuple | None = None,
-  ) -> tuple[jax.Array, jax.Array]:
-    """Computes (flow logits, magnified logits), (B, A) each."""
-    return tuple(
-      self.head(x) for x in self.pooled_features(flow, latents, rotations=rotations)
-    )
-
   def pooled_features(
     self, flow: jax.Array, latents: jax.Array, *, rotations=None
   ) -> tuple[jax.Array, jax.Array]:

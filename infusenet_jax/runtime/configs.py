@@ -22,6 +22,7 @@ _FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 # fields among them that are free: what a study's variants change.
 _PATTERNS = {
   "cd6me": "cd6me",
+  "distill": "distill",
   "magnifier": "magnifier",
   "study": "study",
   "svm": "published:svm",

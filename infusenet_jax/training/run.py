@@ -1,6 +1,7 @@
 """One run of a protocol: every seed and fold trained, predicted and put into tables."""
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,27 +9,44 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from infusenet_jax.clips.labels import in_order
 from infusenet_jax.clips.prepared import find_records, records_identity, require_frames
 from infusenet_jax.clips.records import Clips, load_clips
-from infusenet_jax.evaluate.predictions import write_predictions
-from infusenet_jax.evaluate.protocol import folds
+from infusenet_jax.evaluate.predictions import read_predictions, write_predictions
+from infusenet_jax.evaluate.protocol import folds, pairs
+from infusenet_jax.evaluate.thresholds import (
+  decided_at,
+  fit_thresholds,
+  write_thresholds,
+)
 from infusenet_jax.runtime.devices import device_mesh, is_main, wait_for_all
 from infusenet_jax.runtime.preemption import catch_signals
-from infusenet_jax.runtime.run_files import PREDICTIONS, fold_folder, results_exist
+from infusenet_jax.runtime.run_files import (
+  AND,
+  PREDICTIONS,
+  fold_folder,
+  left_out,
+  results_exist,
+)
 from infusenet_jax.runtime.text import duration
 from infusenet_jax.runtime.workdir import claim, keep_config
 from infusenet_jax.training.engine.config import (
   check_config,
+  fits_thresholds,
   fold_names,
   sees_frames,
 )
 from infusenet_jax.training.engine.experiment import (
+  Experiment,
+  Job,
   make_experiment,
   make_job,
   seconds_per_step,
 )
 from infusenet_jax.training.engine.folds import train_folds
+from infusenet_jax.training.engine.losses import Objective
 from infusenet_jax.training.engine.network import Network, build_network
+from infusenet_jax.training.engine.steps import TrainState
 from infusenet_jax.training.results import (
   Results,
   read_finished,
@@ -54,10 +72,14 @@ class Records:
   identity: dict[str, str]
 
 
+Load = Callable[[ConfigDict], Records]
+
+
 def train_and_evaluate(
   config: ConfigDict,
   workdir: str | Path,
-  load: Callable[[ConfigDict], Records] | None = None,
+  load: Load | None = None,
+  objective: Objective | None = None,
 ) -> Results | Untested | None:
   """Trains and tests every fold of every seed, and writes the tables.
 
@@ -66,9 +88,10 @@ def train_and_evaluate(
   `workdir`, and the one that was interrupted goes on from its newest checkpoint.
 
   Args:
-    config: of task "cd6me".
+    config: of a task that trains networks fold by fold.
     workdir: folder of the run.
     load: where the clips come from; `load_records` by default.
+    objective: what is minimised; the loss that the config names by default.
 
   Returns:
     The scored results, or what was trained where nothing was tested; None in all
@@ -92,7 +115,7 @@ def train_and_evaluate(
       say_if_simulated(config)
     warn_of_large_batch(config)
     _log.info("compiling the network, which usually takes 10 to 60 s")
-    network = build_network(config, mesh)
+    network = build_network(config, mesh, objective=objective)
     say_time_needed(config, network, folder)
     if sees_frames(config):
       require_frames(records_folder(config))
@@ -117,23 +140,47 @@ def load_records(config: ConfigDict) -> Records:
 
 
 def train(config: ConfigDict, network: Network, clips: Clips, workdir: Path) -> None:
-  """Trains the folds and seeds that are not finished and writes their predictions."""
+  """Trains the folds and seeds that are not finished and writes their predictions.
+
+  Folds that leave two databases out come first, where thresholds are fitted on them.
+  """
   every = folds(config.protocol, clips.database, clips.subject, fold_names(config))
-  jobs = [make_job(workdir, seed, fold) for seed in config.seeds for fold in every]
-  jobs = [job for job in jobs if not (job.folder / PREDICTIONS).exists()]
-  wait_for_all("what is to do is known")
-  if not jobs:
+  groups = [every]
+  if fits_thresholds(config):
+    groups.insert(0, pairs(clips.database, [fold.name for fold in every]))
+  experiment = None
+  for group in groups:
+    jobs = [make_job(workdir, seed, fold) for seed in config.seeds for fold in group]
+    jobs = [job for job in jobs if not (job.folder / PREDICTIONS).exists()]
+    wait_for_all("what is to do is known")
+    if not jobs:
+      continue
+    experiment = experiment or make_experiment(config, network, clips)
+    with (
+      catch_signals() as signals,
+      contextlib.closing(train_folds(experiment, jobs, signals)) as trained,
+    ):
+      for job, state in trained:
+        finish(experiment, job, state, workdir)
+
+
+def finish(experiment: Experiment, job: Job, state: TrainState, workdir: Path) -> None:
+  """Predicts a trained fold's test clips and writes what is kept of it."""
+  predictions = experiment.predictions(job, state)
+  fold = job.fold.name
+  is_pair = len(left_out(fold)) > 1
+  if not is_pair:
+    save_maps(experiment, job, state)
+  if not is_main():
     return
-  experiment = make_experiment(config, network, clips)
-  with (
-    catch_signals() as signals,
-    contextlib.closing(train_folds(experiment, jobs, signals)) as trained,
-  ):
-    for job, state in trained:
-      predictions = experiment.predictions(job, state)
-      save_maps(experiment, job, state)
-      if is_main():  # Last, since it marks the fold as finished, even without a row.
-        write_predictions(job.folder / PREDICTIONS, predictions)
+  if fits_thresholds(experiment.config) and not is_pair:
+    names = [x.name for x in pairs(experiment.clips.database, [fold])]
+    paths = [fold_folder(workdir, job.seed, name) / PREDICTIONS for name in names]
+    thresholds = fit_thresholds(read_predictions(paths), fold)
+    write_thresholds(job.folder, fold, job.seed, thresholds)
+    predictions = decided_at(predictions, thresholds)
+  # Last, since it marks the fold as finished, even without a row.
+  write_predictions(job.folder / PREDICTIONS, predictions)
 
 
 def warn_of_large_batch(config: ConfigDict) -> None:
@@ -164,7 +211,13 @@ def say_time_needed(config: ConfigDict, network: Network, workdir: Path) -> None
     trained_on = {"all": total}
   elif config.protocol == "cd6me":
     chosen = fold_names(config) or counts
-    trained_on = {fold: total - counts[fold] for fold in chosen if fold in counts}
+    tested = [(fold,) for fold in chosen if fold in counts]
+    if fits_thresholds(config):
+      both = itertools.combinations(in_order(counts), 2)
+      tested += [pair for pair in both if set(pair) & set(chosen)]
+    trained_on = {
+      AND.join(keys): total - sum(counts[key] for key in keys) for keys in tested
+    }
   else:  # Only the records tell its folds.
     return
   steps = sum(

@@ -175,7 +175,12 @@ def _rows(config: ConfigDict, results: dict[str, Results]) -> dict[str, Row]:
   """Compares every finished variant with the reference."""
   reference = results.get(config.study.reference)
   return {
-    name: compared(found.tables, found.predictions, reference and reference.predictions)
+    name: compared(
+      found.tables,
+      found.predictions,
+      reference and reference.predictions,
+      found.fitted,
+    )
     for name, found in results.items()
   }
 

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import in_order
 from infusenet_jax.clips.prepared import prepared_databases, read_metadata
 from infusenet_jax.evaluate.predictions import Predictions, read_predictions
+from infusenet_jax.evaluate.thresholds import thresholds_of
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import read_json
 from infusenet_jax.runtime.run_files import (
@@ -30,6 +34,7 @@ from infusenet_jax.training.engine.experiment import (
 from infusenet_jax.training.engine.network import Network, initial_state
 from infusenet_jax.training.engine.steps import TrainState
 
+_TASKS = ("cd6me", "distill")  # Those that keep networks, fold by fold.
 _AGAIN = "run the command that began it again, it goes on where it stopped"
 
 
@@ -87,10 +92,10 @@ def open_run(workdir: str | Path, named: str = "--run") -> TrainedRun:
   workdir = Path(workdir)
   advice = f"{named} takes a workdir of `python -m infusenet_jax.main`"
   config = ConfigDict(read_json(workdir / CONFIG, advice))
-  if (task := config.get("task")) != "cd6me":
+  if (task := config.get("task")) not in _TASKS:
     raise UserError(
       f"{workdir / CONFIG}: config.task is {task!r}, which keeps no networks; expected "
-      f"'cd6me': {advice}"
+      f"{' or '.join(map(repr, _TASKS))}: {advice}"
     )
   identity = read_json(workdir / RECORDS, advice)
   if not results_exist(workdir):
@@ -179,6 +184,9 @@ def _unfinished(workdir: Path, config: ConfigDict, databases: list[str]) -> User
 def restore(workdir: Path, seed: int, fold: str, like: TrainState) -> TrainState:
   """The state of a trained fold, placed as `like` is.
 
+  Where thresholds were fitted for the fold they are in its last bias, so that > 0
+  decides at them, as in its predictions.
+
   Raises:
     UserError: there is no checkpoint, or none that can be read and fits `like`.
   """
@@ -192,4 +200,15 @@ def restore(workdir: Path, seed: int, fold: str, like: TrainState) -> TrainState
       f"{folder / CHECKPOINTS}: no checkpoint of this fold and seed; name one that the "
       "run has trained, or train it again"
     )
-  return state
+  thresholds = thresholds_of(folder)
+  return state if thresholds is None else _with_thresholds(state, thresholds)
+
+
+def _with_thresholds(state: TrainState, thresholds: np.ndarray) -> TrainState:
+  """Subtracts thresholds (12,) from the bias of the head's last linear layer."""
+  flat = dict(nnx.to_flat_state(state.params))
+  biases = [path for path in flat if path[0] == "head" and path[-1] == "bias"]
+  last = max(biases, key=lambda path: [x for x in path if isinstance(x, int)])
+  value = flat[last].get_value()
+  flat[last] = flat[last].replace(value - jnp.asarray(thresholds, value.dtype))
+  return state._replace(params=nnx.from_flat_state(flat))

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from infusenet_jax.clips.records import Clips
 from infusenet_jax.training import run
+from infusenet_jax.training.engine.losses import Objective
 from infusenet_jax.training.engine.network import Network, build_network
 from infusenet_jax.training.results import Results
 from infusenet_jax.training.run import Records, train_and_evaluate
@@ -25,8 +26,12 @@ def _network(text: str, mesh: Mesh) -> Network:
   return build_network(ConfigDict(json.loads(text)), mesh)
 
 
-def compiled_network(config: ConfigDict, mesh: Mesh) -> Network:
+def compiled_network(
+  config: ConfigDict, mesh: Mesh, objective: Objective | None = None
+) -> Network:
   """`build_network`, which builds a network again only where something differs."""
+  if objective is not None:
+    return build_network(config, mesh, objective=objective)
   fields = {name: config.to_dict()[name] for name in FIELDS}
   fields["train"].pop("checkpoint_epochs")
   return _network(json.dumps(fields, sort_keys=True), mesh)

@@ -36,7 +36,7 @@ def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
 
   steps, made = [], run.build_network
 
-  def build(config, mesh):
+  def build(config, mesh, **_):
     network = made(config, mesh)
 
     def step(state, batch):
@@ -263,7 +263,7 @@ def test_a_log_file_that_cannot_be_written_ends_nothing(run_config, tmp_path, ca
 def test_simulated_data_are_named_before_anything_is_compiled(
   run_config, tmp_path, monkeypatch, caplog
 ):
-  def stop(*_):
+  def stop(*_, **how):
     raise UserError("compiling")
 
   monkeypatch.setattr(run, "build_network", stop)

@@ -27,6 +27,7 @@ fold, data, stop, dispatch = map(int, numbers)
 config = quickstart.get_config()
 config.image_size, config.model.width, config.model.magnifier_weights = 32, 4, ""
 config.model.name = model
+config.train.loss = os.environ.get("LOSS", "bce")
 config.train.update({"epochs": 2, "batch_size": 8, "checkpoint_epochs": 1})
 # Rounding differs between one device and six, and Adam at a usual rate amplifies it.
 config.train.update({"learning_rate": 1e-6, "magnifier": True})
@@ -35,7 +36,7 @@ records = run.Records(make_clips(58), {})
 made, steps = run.build_network, []
 
 
-def build(config, mesh):  # SIGTERM comes at dispatch `stop`.
+def build(config, mesh, **_):  # SIGTERM comes at dispatch `stop`.
   network = made(config, mesh, dispatch)
 
   def step(*arguments):
@@ -70,13 +71,14 @@ def run(
   stop: int = 0,
   dispatch: int = 1,
   model: str = "ststnet",
+  loss: str = "bce",
 ) -> int:
   """Starts the run, or goes on with it, on so many devices; its exit status."""
   numbers = (fold, data, stop, dispatch)
   done = subprocess.run(
     [sys.executable, "-c", RUN, workdir, model, *map(str, numbers)],
     cwd=ROOT,
-    env=on_devices(devices),
+    env=on_devices(devices) | {"LOSS": loss},
     capture_output=True,
     text=True,
   )
@@ -127,6 +129,20 @@ def test_folds_of_unequal_length_in_dispatches_of_four_steps_give_what_one_gives
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dispatch", [1, 4])
+def test_folds_side_by_side_are_told_each_its_own_priors(tmp_path, dispatch):
+  go = functools.partial(run, model="ststnet", loss="focal")
+  assert go(tmp_path / "one", devices=1, fold=1) == 0
+  assert go(tmp_path / "six", devices=6, fold=6, dispatch=dispatch) == 0
+  one, six = logits(tmp_path / "one"), logits(tmp_path / "six")
+  np.testing.assert_allclose(six, one, rtol=1e-3, atol=1e-3)
+  for path in (tmp_path / "one").glob("folds/*/losses.csv"):
+    other = tmp_path / "six" / path.relative_to(tmp_path / "one")
+    losses = [np.loadtxt(p, delimiter=",", skiprows=1) for p in (path, other)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_however_its_folds_are_spread_over_devices(tmp_path):
   parts, go_on = tmp_path / "parts", run
   # Stopped in its fourth fold on one device, and again with six folds side by side.
@@ -142,7 +158,7 @@ def test_a_run_goes_on_however_its_folds_are_spread_over_devices(tmp_path):
 def test_clips_that_do_not_fit_the_device_are_streamed_to_it(
   tiny_config, train, tmp_path, monkeypatch
 ):
-  tiny_config.model.name = "ststnet"
+  tiny_config.model.name, tiny_config.train.loss = "ststnet", "focal"
   tiny_config.folds = "samm"
   found = []
   for name, fits in (("resident", True), ("streamed", False)):

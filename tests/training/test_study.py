@@ -36,7 +36,7 @@ def trained(monkeypatch):
   steps = Steps()
   build = run.build_network
 
-  def counting(config, mesh):
+  def counting(config, mesh, **_):
     network = build(config, mesh)
 
     def step(state, batch):

@@ -78,7 +78,7 @@ def at_step(number: int, saved: Path, act, monkeypatch) -> None:
   """Calls `act` before update `number`, once the checkpoint `saved` is on disk."""
   made, calls = run.build_network, []
 
-  def build(config, mesh):
+  def build(config, mesh, **_):
     network = made(config, mesh)
 
     def step(*arguments):

@@ -29,7 +29,7 @@ def test_a_run_stopped_half_way_goes_on_and_trains_on_every_clip(
 ):
   steps, made = [], run.build_network
 
-  def build(config, mesh):
+  def build(config, mesh, **_):
     network = made(config, mesh)
 
     def step(state, batch):

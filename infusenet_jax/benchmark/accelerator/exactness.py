@@ -130,8 +130,10 @@ def losses(config: ConfigDict, clips: Clips, steps: int) -> list[float]:
     for epoch in range(-(-steps * batch_size // len(clips)))
     for batch in epoch_batches(np.arange(len(clips)), batch_size, [epoch])
   ][:steps]
-  folds = network.mesh.shape["fold"]
-  streams = [iter(inputs.stream(batches.__getitem__, 0, steps)) for _ in range(folds)]
+  folds, told = network.mesh.shape["fold"], network.objective.stand_in(len(clips))
+  streams = [
+    iter(inputs.stream(batches.__getitem__, 0, steps, told)) for _ in range(folds)
+  ]
   found: list[float] = []
   for _ in range(0, steps, inputs.steps_per_dispatch):
     drawn = [list(islice(stream, inputs.steps_per_dispatch)) for stream in streams]

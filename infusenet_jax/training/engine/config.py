@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import DATABASES, is_database
+from infusenet_jax.evaluate.thresholds import FITTED, ZERO
 from infusenet_jax.models.baselines import BASELINES, STREAMS
 from infusenet_jax.models.branches import BRANCHES
 from infusenet_jax.models.infusenet import INFUSIONS, PLACES
@@ -13,6 +14,7 @@ from infusenet_jax.models.magnifier import MAGNIFIED, MagnifiedInput
 from infusenet_jax.runtime.configs import check_values
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine import optim
+from infusenet_jax.training.engine.losses import LOSSES, loss_name
 
 DECISIONS = ("both", "flow", "magnified")
 PROTOCOLS = ("cd6me", "loso", "all")
@@ -22,6 +24,8 @@ FLOW_ONLY = (*BASELINES, "flow_branch")  # Networks that see nothing but flow.
 FIXED_SIZE = ("sssnet", "ststnet", "off_apexnet")
 # Networks with a trunk that a ResNet-18 can start.
 WITH_TRUNK = ("infusenet", "resnet18", "flow_branch", "concatenated")
+# Networks whose heads are one linear layer on pooled features.
+POOLED = (*WITH_TRUNK, "magnified_branch")
 
 
 def check_config(config: ConfigDict) -> None:
@@ -44,7 +48,9 @@ def check_config(config: ConfigDict) -> None:
     ("config.model.magnified", model.magnified, MAGNIFIED),
     ("config.model.streams", model.streams, STREAMS),
     ("config.train.schedule", train.schedule, optim.SCHEDULES),
+    ("config.train.loss", loss_name(config), tuple(LOSSES)),
     ("config.decide_by", config.decide_by, DECISIONS),
+    ("config.decide_at", config.get("decide_at", ZERO), (ZERO, FITTED)),
     ("config.protocol", config.protocol, PROTOCOLS),
     ("config.dtype", config.dtype, DTYPES),
   )
@@ -83,6 +89,12 @@ def check_config(config: ConfigDict) -> None:
     raise UserError(
       "config.train.epochs is 0, but config.protocol='all' tests nothing, so there is "
       "nothing to do; expected a number above 0, or config.protocol='cd6me'"
+    )
+  if fits_thresholds(config) and (config.protocol != "cd6me" or not train.epochs):
+    raise UserError(
+      "config.decide_at is 'fitted', which trains networks that leave two databases "
+      f"out, but config.protocol is {config.protocol!r} and config.train.epochs "
+      f"{train.epochs}; expected 'cd6me' and a number above 0, or config.decide_at='0'"
     )
   positive = {
     "config.train.batch_size": train.batch_size,
@@ -146,6 +158,11 @@ def fold_names(config: ConfigDict) -> list[str] | None:
   if config.folds == "all":
     return None
   return [name.strip() for name in config.folds.split(",") if name.strip()]
+
+
+def fits_thresholds(config: ConfigDict) -> bool:
+  """Whether thresholds are fitted; in configs from before that could be said, not."""
+  return config.get("decide_at", ZERO) == FITTED
 
 
 def sees_frames(config: ConfigDict) -> bool:

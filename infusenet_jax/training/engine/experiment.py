@@ -140,9 +140,10 @@ def seconds_per_step(config: ConfigDict, network: Network, clips: int) -> float:
     for name, like in batch_shapes(config).items()
     if name != "weights"
   }
+  told = network.objective.stand_in(clips)
   inputs = make_inputs(arrays, batch_size, network.mesh, network.steps_per_dispatch)
   step = np.zeros(batch_size, np.int64), np.zeros(batch_size, np.float32)
-  batches = inputs.join([list(inputs.stream(lambda _: step, 0, 1))] * folds)
+  batches = inputs.join([list(inputs.stream(lambda _: step, 0, 1, told))] * folds)
   states, _ = jax.block_until_ready(network.train_steps(states, batches))
   start = time.monotonic()
   jax.block_until_ready(network.train_steps(states, batches))

@@ -109,7 +109,8 @@ def resume(experiment: Experiment, job: Job) -> tuple[FoldTraining, TrainState]:
   saved = checkpoints.restore(fresh)
   state = fresh if saved is None else saved
   step = int(state.step)
-  batches = experiment.inputs.stream(schedule.batch, step, schedule.steps)
+  told = experiment.network.objective.arrays(job.fold, experiment.clips)
+  batches = experiment.inputs.stream(schedule.batch, step, schedule.steps, told)
   return FoldTraining(job, schedule, checkpoints, batches, step), state
 
 

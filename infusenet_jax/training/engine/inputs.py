@@ -4,8 +4,9 @@ With a frozen magnifier its latents do not change and are computed once for all.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import jax
@@ -33,6 +34,10 @@ _log = logging.getLogger(__name__)
 # From a step of a fold to the numbers (B,) of its clips and their weights (B,); see
 # `Schedule.batch`.
 Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
+# What the loss is told of each clip, and differs between folds: host arrays (N, ...) by
+# name; see `losses.Objective`. They are small beside clips, and sent with each step.
+Told = Mapping[str, np.ndarray]
+NOTHING: Told = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,16 @@ class Resident:
     """Returns the clips `numbers` (B,) as a batch, split over all devices."""
     return self.gather(self.arrays, numbers)
 
-  def stream(self, draw: Draw, start: int, stop: int) -> Iterator[Any]:
+  def stream(
+    self, draw: Draw, start: int, stop: int, told: Told = NOTHING
+  ) -> Iterator[Any]:
     """Yields for each step of one fold, from `start` to `stop`, an item for `join`."""
-    return map(draw, range(start, stop))
+
+    def read(step: int) -> dict[str, np.ndarray]:
+      numbers, weights = draw(step)
+      return {"numbers": numbers, "weights": weights} | _rows(told, numbers)
+
+    return map(read, range(start, stop))
 
   def join(self, drawn: Sequence[Sequence[Any]]) -> Batches:
     """Joins items of `stream` into one dispatch.
@@ -65,19 +77,20 @@ class Resident:
         fold with fewer makes no updates in the rest, so that every dispatch has the
         shape that was compiled. One fold at least has an item.
     """
-    numbers, weights = next(steps[0] for steps in drawn if steps)
-    idle = (np.zeros_like(numbers), np.zeros_like(weights))
+    first = next(steps[0] for steps in drawn if steps)
+    idle = first | {"weights": np.zeros_like(first["weights"])}
     filled = [
       [*steps, *[idle] * (self.steps_per_dispatch - len(steps))] for steps in drawn
     ]
-    numbers, weights = (np.array([[s[i] for s in f] for f in filled]) for i in (0, 1))
-    split = over_folds_and_batch(self.mesh)
-    weights = jax.make_array_from_callback(weights.shape, split, weights.__getitem__)
+    given = {name: np.array([[s[name] for s in f] for f in filled]) for name in first}
+    clips, looked_up, split = self.arrays, {}, over_folds_and_batch(self.mesh)
     if self.steps_per_dispatch == 1:
-      clips = self.gather_folds(self.arrays, numbers)
-      return Batches({}, clips | {"weights": weights})
-    numbers = jax.make_array_from_callback(numbers.shape, split, numbers.__getitem__)
-    return Batches(self.arrays, {"numbers": numbers, "weights": weights})
+      clips, looked_up = {}, self.gather_folds(clips, given.pop("numbers"))
+    sent = {
+      name: jax.make_array_from_callback(x.shape, split, x.__getitem__)
+      for name, x in given.items()
+    }
+    return Batches(clips, looked_up | sent)
 
 
 @dataclass(frozen=True)
@@ -96,17 +109,19 @@ class Streamed:
   steps_per_dispatch: ClassVar[int] = 1
 
   def take(self, numbers: np.ndarray) -> Batch:
-    return put_batch({name: a[numbers] for name, a in self.arrays.items()}, self.mesh)
+    return put_batch(_rows(self.arrays, numbers), self.mesh)
 
-  def stream(self, draw: Draw, start: int, stop: int) -> Iterator[Any]:
+  def stream(
+    self, draw: Draw, start: int, stop: int, told: Told = NOTHING
+  ) -> Iterator[Any]:
     import grain  # Slow to import, and clips on the device need it not.
 
     rows = self._own_rows()
 
     def read(step: int) -> Batch:
       numbers, weights = draw(step)
-      batch = {name: array[numbers[rows]] for name, array in self.arrays.items()}
-      return batch | {"weights": weights[rows]}
+      own = numbers[rows]
+      return _rows(self.arrays, own) | {"weights": weights[rows]} | _rows(told, own)
 
     threads = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
     return iter(grain.MapDataset.range(start, stop).map(read).to_iter_dataset(threads))
@@ -117,7 +132,7 @@ class Streamed:
     own_folds, *_ = _own_part(self._split, shape)
     steps = {}
     for name, rows in read.items():
-      idle = np.zeros_like(rows)
+      idle = np.zeros_like(rows) if name == "weights" else rows
       parts = [[f[0][name] if f else idle] for f in drawn[own_folds]]
       steps[name] = jax.make_array_from_process_local_data(
         self._split, np.array(parts), (*shape, *rows.shape[1:])
@@ -145,6 +160,10 @@ def _own_part(split: NamedSharding, shape: tuple[int, ...]) -> tuple[slice, ...]
     slice(min(first for first, _ in axis), max(last for _, last in axis))
     for axis in zip(*parts, strict=True)
   )
+
+
+def _rows(arrays: Mapping[str, np.ndarray], numbers: np.ndarray) -> dict[str, Any]:
+  return {name: array[numbers] for name, array in arrays.items()}
 
 
 Inputs = Resident | Streamed

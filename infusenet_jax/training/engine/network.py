@@ -27,6 +27,7 @@ from infusenet_jax.training.engine.config import (
   magnified_input,
   sees_frames,
 )
+from infusenet_jax.training.engine.losses import Objective, make_objective
 from infusenet_jax.training.engine.steps import Batch, Batches, TrainState, Weights
 
 # What runs once is compiled in a third of the time; the numbers are the same.
@@ -43,6 +44,7 @@ class Network:
     optimizer, mesh: what its steps were built with.
     like: the shapes and types of its weights.
     draw: (key) -> weights drawn at random.
+    objective: what `train_steps` minimise, and what it is told of a fold's clips.
     train_steps: (states, batches) -> states and losses, of all folds side by side.
     steps_per_dispatch: updates in one call of `train_steps`, if clips are on the
       device.
@@ -58,6 +60,7 @@ class Network:
   mesh: Mesh
   like: Weights
   draw: Callable[[jax.Array], Weights]
+  objective: Objective
   train_steps: Callable[[TrainState, Batches], tuple[TrainState, jax.Array]]
   steps_per_dispatch: int
   stack: steps.Stack
@@ -67,7 +70,10 @@ class Network:
 
 
 def build_network(
-  config: ConfigDict, mesh: Mesh, steps_per_dispatch: int | None = None
+  config: ConfigDict,
+  mesh: Mesh,
+  steps_per_dispatch: int | None = None,
+  objective: Objective | None = None,
 ) -> Network:
   """Builds the structure of a config's model and its steps, compiled on first use.
 
@@ -75,7 +81,9 @@ def build_network(
     config: of the run.
     mesh: of the devices.
     steps_per_dispatch: updates in one call; what suits the devices if left out.
+    objective: what is minimised; the loss that the config names if left out.
   """
+  objective = objective or make_objective(config)
   train_magnifier = config.train.magnifier
   model = nnx.eval_shape(lambda: _create_model(config, nnx.Rngs(0)))
   graph, *like = steps.split_model(model, train_magnifier)
@@ -93,11 +101,12 @@ def build_network(
       )[1:],
       compiler_options=_HASTY if on_cpu(mesh) else None,
     ),
+    objective=objective,
     train_steps=steps.make_train_steps(
       graph,
       optimizer,
       mesh,
-      steps.heads_bce,
+      objective.loss,
       mirror=config.train.mirror,
       cosine_epochs=config.train.epochs if config.train.schedule == "cosine" else None,
     ),

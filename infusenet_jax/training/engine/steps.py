@@ -30,7 +30,7 @@ Batch = dict[str, jax.Array]
 STEPS_ON_ACCELERATORS, STEPS_ON_CPU = 20, 1
 # Trained parameters, frozen parameters, batch statistics and the like.
 Weights = tuple[nnx.State, nnx.State, nnx.State]
-# A loss: from a network in training mode and a batch to a number; see `heads_bce`.
+# A loss: from a network in training mode and a batch to a number; see losses.py.
 Loss = Callable[[Classifier, Batch], jax.Array]
 
 
@@ -101,8 +101,8 @@ class Batches(NamedTuple):
   Attributes:
     clips: what the network sees of all clips, (N, ...) in every array, whole on every
       device; {} if `steps` holds the clips.
-    steps: (F, K, B, ...) in every array: `weights`, and either the `numbers` of clips
-      or the clips themselves.
+    steps: (F, K, B, ...) in every array: `weights`, either the `numbers` of clips or
+      the clips themselves, and what the loss is told of each clip.
   """
 
   clips: Batch
@@ -128,7 +128,8 @@ def make_train_steps(
   Every leaf of the state has a leading axis (F,); the state is donated. A fold's batch
   of one step holds `flow` (B, H, W, 3) in [0, 1], `labels` (B, 12), `weights` (B,) and
   whatever else the model sees, for example `latents` (B, H/4, W/4, 64) or the uint8
-  frames. A fold whose weights are all 0 makes no update in that step.
+  frames; and what the loss is told besides, such as `prior` (B, 12). A fold whose
+  weights are all 0 makes no update in that step.
 
   Args:
     graph: structure of the network.
@@ -220,8 +221,9 @@ def _gathered(clips: Batch, own: Batch) -> Batch:
   """Returns one step's batch (B, ...); clips given by numbers are looked up."""
   if "numbers" not in own:
     return own
-  batch = {name: array[own["numbers"]] for name, array in clips.items()}
-  return batch | {"weights": own["weights"]}
+  own = dict(own)
+  numbers = own.pop("numbers")
+  return {name: array[numbers] for name, array in clips.items()} | own
 
 
 class Stack(NamedTuple):
@@ -305,13 +307,6 @@ def make_magnify(graph: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
   return jax.jit(step, in_shardings=(whole, split), out_shardings=whole)
 
 
-def heads_bce(model: Classifier, batch: Batch) -> jax.Array:
-  """Computes the sum of all heads' binary cross-entropy; of one head, CD6ME's loss."""
-  return sum(
-    masked_bce(head, batch["labels"], batch["weights"]) for head in logits(model, batch)
-  )
-
-
 def logits(
   model: Classifier, batch: Batch, rotations: Any = None
 ) -> tuple[jax.Array, ...]:
@@ -332,12 +327,3 @@ def magnified_latents(model: Classifier, batch: Batch) -> jax.Array | None:
 def scale_frame(frame: jax.Array) -> jax.Array:
   """Scales uint8 RGB to float32 in [-1, 1], the range of the published network."""
   return frame.astype(jnp.float32) / 127.5 - 1
-
-
-def masked_bce(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
-  """Computes binary cross-entropy: the mean over AUs and, by `weights`, over clips."""
-  logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-  each = optax.sigmoid_binary_cross_entropy(logits, labels.astype(logits.dtype)).mean(
-    -1
-  )
-  return (each * weights).sum() / jnp.maximum(weights.sum(), 1e-6)

@@ -37,21 +37,26 @@ def test_parameters_are_those_of_step_by_step(tiny_config, name):
   config, size = tiny_config, tiny_config.train.batch_size
   config.model.name = name
   config.train.update({"mirror": True, "schedule": "cosine"})
+  if name == "off_apexnet":
+    config.train.loss = "focal"
   rng = np.random.default_rng(0)
   drawn = [(rng.integers(0, 8, size), np.ones(size, np.float32)) for _ in range(5)]
   drawn[2][1][5:] = 0  # The last batch of an epoch of three.
+  told = {"prior": rng.uniform(0.1, 0.5, (size, 12))}
   with jax.enable_x64(True):
     config.dtype = "float64"
     mesh = device_mesh(size)
     network = build_network(config, mesh)
     clips = {k: x[0] for k, x in random_batch(config).items() if k != "weights"}
+    told = {name: told[name] for name in network.objective.shapes}
     found = []
     for count in (1, 3):
       fed = make_inputs(clips, size, mesh, count)
       state = initial_state(config, network, 0)._replace(epoch_steps=jnp.int32(3))
       states, losses = network.stack.fill(in_float64(state)), []
       for first in range(0, len(drawn), count):  # The last one makes two of three.
-        batches = fed.join([drawn[first : first + count]])
+        stop = min(first + count, len(drawn))
+        batches = fed.join([list(fed.stream(drawn.__getitem__, first, stop, told))])
         states, loss_sums = network.train_steps(states, batches)
         losses += loss_sums[0].tolist()[: len(drawn) - first]
       assert int(states.step[0]) == 5
@@ -87,7 +92,7 @@ def test_a_run_that_is_stopped_between_dispatches_ends_like_one_that_was_not(
   tiny_config.train.learning_rate = 1e-6
   one_by_one = train(tiny_config, tmp_path / "one by one")
   network = build_network(tiny_config, device_mesh(8), count)
-  monkeypatch.setattr(run, "build_network", lambda *_: network)
+  monkeypatch.setattr(run, "build_network", lambda *_, **how: network)
   train(tiny_config, tmp_path / "whole")
   sent = []
 
@@ -98,7 +103,7 @@ def test_a_run_that_is_stopped_between_dispatches_ends_like_one_that_was_not(
     return network.train_steps(*arguments)
 
   stopped = Network(**vars(network) | {"train_steps": train_steps})
-  monkeypatch.setattr(run, "build_network", lambda *_: stopped)
+  monkeypatch.setattr(run, "build_network", lambda *_, **how: stopped)
   with pytest.raises(Preempted):
     train(tiny_config, tmp_path / "parts")
   train(tiny_config, tmp_path / "parts")
@@ -139,5 +144,6 @@ def test_a_step_is_timed_as_the_run_will_make_it(tiny_config):
   }
   fed = make_inputs(arrays, 8, network.mesh, count)
   states = network.stack.fill(initial_state(tiny_config, network, 0))
-  network.train_steps(states, fed.join([[(np.arange(8), np.ones(8, np.float32))]]))
+  step = {"numbers": np.arange(8), "weights": np.ones(8, np.float32)}
+  network.train_steps(states, fed.join([[step]]))
   assert network.train_steps._cache_size() == 1

@@ -18,7 +18,7 @@ from infusenet_jax.training.engine.network import (
   build_network,
   initial_state,
 )
-from infusenet_jax.training.engine.steps import Batches, masked_bce, split_model
+from infusenet_jax.training.engine.steps import Batches, split_model
 from tests.conftest import on_devices
 from tests.training.conftest import compiled_network
 
@@ -115,12 +115,6 @@ def test_running_means_move_a_tenth_towards_the_batch_and_evaluation_uses_them(
   # A clip's logits do not depend on what else is in its batch.
   np.testing.assert_allclose(again[:, 0], logits[:, 0], rtol=1e-4, atol=1e-5)
   assert np.abs(again[:, 1] - logits[:, 1]).max() > 1e-3
-
-
-def test_clips_at_weight_zero_add_nothing_to_the_loss():
-  logits, labels = jnp.array([[1.0, -2.0], [5.0, 5.0]]), jnp.array([[1, 0], [0, 0]])
-  alone = masked_bce(logits[:1], labels[:1], jnp.ones(1))
-  assert jnp.allclose(masked_bce(logits, labels, jnp.array([1.0, 0.0])), alone)
 
 
 @pytest.mark.slow
