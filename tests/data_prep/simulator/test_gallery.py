@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 
 from data_prep.simulator import gallery
 
 
+@pytest.mark.slow
 def test_the_picture_shows_people_and_every_au(monkeypatch):
   monkeypatch.setattr(gallery, "DATABASES", ("samm",))
   monkeypatch.setattr(gallery, "_COLUMNS", 1)

@@ -98,7 +98,7 @@ def test_simulations_of_older_versions_are_named(tmp_path):
   path.parent.mkdir(parents=True)
   np.savez(path, moving=np.ones((2, 2), bool))
   clip = SimpleNamespace(database="casme2", subject="sub01", name="EP31_1")
-  with pytest.raises(UserError, match="has no appearance; an older version"):
+  with pytest.raises(UserError, match="has no appearance and no true; an older"):
     TruthWriter(tmp_path).add(clip, None)
 
 
