@@ -53,6 +53,16 @@ COMMANDS = {
     "python -m infusenet_jax.predict {out}/long/01_expressions_60fps.mp4"
     " --out {out}/again --no-pictures"
   ),
+  # Without a video it says in one line what it needs.
+  "python -m infusenet_jax.predict": "python -m infusenet_jax.predict --help",
+  "python -m infusenet_jax.predict.magnify VIDEO --amp 10 --out magnified.mp4": (
+    "python -m infusenet_jax.predict.magnify {out}/long/01_expressions_60fps.mp4"
+    " --amp 10 --out {out}/magnified.mp4"
+  ),
+  # A server does not end; tests of its own open the page.
+  "python -m infusenet_jax.predict.serve": (
+    "python -m infusenet_jax.predict.serve --help"
+  ),
   "python -m data_prep check --root DATABASES": (
     "python -m data_prep check --root {out}/databases"
   ),
@@ -73,6 +83,9 @@ COMMANDS = {
   ),
   "python -m infusenet_jax.evaluate.calibration RUN": (
     "python -m infusenet_jax.evaluate.calibration {out}/run"
+  ),
+  "python -m infusenet_jax.predict.export --run RUN --out model.stablehlo": (
+    "python -m infusenet_jax.predict.export --run {out}/run --out {out}/model.stablehlo"
   ),
   "python -m infusenet_jax.artefacts --workdirs RUN...": (
     "python -m infusenet_jax.artefacts --workdirs {out}/run --scale 0.02"
