@@ -38,6 +38,7 @@ from infusenet_jax.predict.elan import Timed
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS, Interval, Report
 from infusenet_jax.predict.given import Given, IntervalsFile, read_intervals
 from infusenet_jax.predict.jobs import Job, find_jobs
+from infusenet_jax.predict.options import parse
 from infusenet_jax.predict.other_records import predict_records
 from infusenet_jax.predict.show import outputs
 from infusenet_jax.predict.show.movie import write_movie
@@ -112,7 +113,7 @@ class Prediction:
       "schema": outputs.SCHEMA,
       "video": job.fingerprint(),
       "model": json.loads(json.dumps(self.networks.card, default=str)),
-      "run": _run_fingerprint(options.run),
+      "run": _run_fingerprint(options.run) + _run_fingerprint(options.calibration_run),
       "fps": options.fps,
       "face": options.face,
       "amp": options.amp,
@@ -195,7 +196,7 @@ def predict(options: argparse.Namespace) -> int:
   outputs.check_unchanged(top, SUMMARY)
   outcomes = []
   with lock(top), catch_signals() as signals:
-    networks = trained.load_run(options.run) if options.run else trained.shipped()
+    networks = _networks(options)
     prediction = Prediction(options, networks, alone)
     for job in jobs:
       if signals.received:
@@ -211,6 +212,12 @@ def predict(options: argparse.Namespace) -> int:
       signals.stop(top)
   failed = sum(not outcome.content for outcome in outcomes)
   return 0 if not failed else 2 if failed == len(outcomes) else 1
+
+
+def _networks(options: argparse.Namespace) -> trained.Networks:
+  if options.run is None:
+    return trained.shipped()
+  return trained.load_run(options.run, calibrated_by=options.calibration_run)
 
 
 def _outcome(prediction: Prediction, job: Job, signals: Signals) -> Outcome:
@@ -292,9 +299,7 @@ def _write_summary(top: Path, outcomes: Sequence[Outcome]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int | None:
   """The command; `python -m infusenet_jax.predict --help` explains it."""
-  parser = _parser()
-  options = parser.parse_args(arguments)
-  _check(options)
+  options = parse(arguments, __doc__)
   absl.logging.set_verbosity(absl.logging.FATAL)
   logging.basicConfig(
     level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
@@ -306,76 +311,3 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     print(predict_records(options.run, options.records, out), end="")
     return 0
   return predict(options)
-
-
-def _check(options: argparse.Namespace) -> None:
-  """Raises UserError for flags that do not go together."""
-  if options.records:
-    if options.videos:
-      raise UserError("--records takes the place of videos; name one or the other")
-    if not options.run:
-      raise UserError("--records needs --run RUN, whose networks are to be tested")
-    return
-  if not options.videos:
-    raise UserError("no video is named; give a video, a folder of frames, or --records")
-  if (options.onset is None) != (options.apex is None):
-    raise UserError("--onset and --apex are given both or not at all")
-  if options.offset is not None and options.onset is None:
-    raise UserError("--offset needs --onset and --apex")
-  if options.intervals and options.onset is not None:
-    raise UserError("--intervals takes the place of --onset and --apex")
-  if options.video and not options.pictures:
-    raise UserError("--video shows faces, which --no-pictures leaves out; take one")
-  if options.face < 0:
-    raise UserError(f"--face {options.face}: expected 0 for the largest face, 1, ...")
-  if not 1 < options.amp <= 100:
-    raise UserError(f"--amp {options.amp:g}: expected a factor above 1 and up to 100")
-
-
-def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(
-    prog="python -m infusenet_jax.predict",
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-  )
-  add = parser.add_argument
-  add(
-    "videos",
-    nargs="*",
-    type=Path,
-    metavar="VIDEO_OR_FOLDER",
-    help="video files, folders of frames, or folders that hold those",
-  )
-  add("--run", type=Path, help="a finished run's folder (default: weights that ship)")
-  add(
-    "--out",
-    type=Path,
-    metavar="DIR",
-    help="for the outputs (default: predictions, with a folder per video)",
-  )
-  add("--fps", type=float, help="frames a second; of a video it overrides time stamps")
-  add(
-    "--face",
-    type=int,
-    default=0,
-    metavar="N",
-    help="which face where there are several: 0 is the largest (default)",
-  )
-  add("--onset", type=int, metavar="FRAME", help="number of a known onset frame")
-  add("--apex", type=int, metavar="FRAME", help="of its apex")
-  add("--offset", type=int, metavar="FRAME", help="of its end (default: the apex)")
-  add("--intervals", type=Path, metavar="CSV",
-      help="known intervals: an intervals.csv that a person corrected, any table with"
-      " the columns onset, apex, offset, or an export of ELAN's")  # fmt: skip
-  add("--amp", type=float, default=10.0,
-      help="how many times pictures magnify motion (default: 10)")  # fmt: skip
-  add("--video", action="store_true",
-      help="also write report.mp4: the video with its intervals marked")  # fmt: skip
-  add("--no-pictures", dest="pictures", action="store_false",
-      help="leave faces out of everything that is written")  # fmt: skip
-  add(
-    "--records",
-    type=Path,
-    help="test --run on the records that `python -m data_prep build` wrote",
-  )
-  return parser

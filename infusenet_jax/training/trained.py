@@ -1,6 +1,7 @@
 """Trained runs, opened again: what they were trained on, and their networks."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from infusenet_jax.runtime.run_files import (
   fold_folder,
   results_exist,
 )
+from infusenet_jax.runtime.workdir import config_differences
 from infusenet_jax.training.engine.config import fold_names
 from infusenet_jax.training.engine.experiment import (
   CHECKPOINTS,
@@ -34,6 +36,8 @@ from infusenet_jax.training.engine.experiment import (
 from infusenet_jax.training.engine.network import Network, initial_state
 from infusenet_jax.training.engine.steps import TrainState
 
+# What may differ between a network and the one that calibrates it.
+_MAY_DIFFER = ("config.name ", "config.protocol ", "config.folds ", "config.seeds ")
 _TASKS = ("cd6me", "distill")  # Those that keep networks, fold by fold.
 _AGAIN = "run the command that began it again, it goes on where it stopped"
 
@@ -212,3 +216,18 @@ def _with_thresholds(state: TrainState, thresholds: np.ndarray) -> TrainState:
   value = flat[last].get_value()
   flat[last] = flat[last].replace(value - jnp.asarray(thresholds, value.dtype))
   return state._replace(params=nnx.from_flat_state(flat))
+
+
+def check_twin(run: TrainedRun, twin: TrainedRun) -> None:
+  """Raises UserError unless `twin` is the network of `run` with databases left out."""
+  kept = json.loads(twin.config.to_json_best_effort())
+  differences = [
+    line
+    for line in config_differences(kept, run.config)
+    if not line.startswith(_MAY_DIFFER)
+  ]
+  if differences:
+    raise UserError(
+      f"--calibration-run {twin.workdir}: is another network ({differences[0]}); "
+      "expected the config of --run, with databases left out"
+    )

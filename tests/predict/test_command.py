@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -161,9 +162,19 @@ def test_no_pictures(run, film, tmp_path):
 
 def test_a_run_is_named(run, film, tmp_path, pretended, monkeypatch):
   asked = []
-  monkeypatch.setattr(trained, "load_run", lambda run: asked.append(run) or pretended)
+
+  def load_run(run, calibrated_by):
+    asked.append((run, calibrated_by))
+    return pretended
+
+  monkeypatch.setattr(trained, "load_run", load_run)
   assert run(film, "--run", "runs/cd6me", "--out", tmp_path) == 0
-  assert [str(one) for one in asked] == ["runs/cd6me"]
+  both = ("--run", "runs/all", "--calibration-run", "runs/twin")
+  assert run(film, *both, "--out", tmp_path) == 0
+  assert asked == [
+    (Path("runs/cd6me"), None),
+    (Path("runs/all"), Path("runs/twin")),
+  ]
 
 
 def test_records_are_handed_over(run, tmp_path, monkeypatch, capsys):
@@ -192,6 +203,7 @@ def test_records_are_handed_over(run, tmp_path, monkeypatch, capsys):
     (["a.mp4", "--amp", "1"], "--amp 1"),
     (["a.mp4", "--fps", "0"], "no such file|fps is 0"),
     (["--records", "r"], "--records needs --run"),
+    (["a.mp4", "--calibration-run", "r"], "--calibration-run needs --run"),
     (["a.mp4", "--records", "r"], "takes the place of videos"),
   ],
 )
@@ -277,7 +289,7 @@ def test_the_table_of_all_videos_is_not_written_over(run, film, tmp_path):
 def test_a_run_that_was_trained_again_is_asked_again(
   run, film, tmp_path, pretended, monkeypatch
 ):
-  monkeypatch.setattr(trained, "load_run", lambda run: pretended)
+  monkeypatch.setattr(trained, "load_run", lambda run, calibrated_by: pretended)
   results = tmp_path / "run" / "results.md"
   results.parent.mkdir()
   given = (film, "--run", tmp_path / "run", "--out", tmp_path / "out")

@@ -45,7 +45,13 @@ from infusenet_jax.training.engine.network import Network, build_network, decide
 from infusenet_jax.training.engine.saliency import make_saliency
 from infusenet_jax.training.engine.schedule import sequential_batches
 from infusenet_jax.training.engine.steps import Batch, Weights, scale_frame
-from infusenet_jax.training.trained import Made, TrainedRun, open_run, records_made
+from infusenet_jax.training.trained import (
+  Made,
+  TrainedRun,
+  check_twin,
+  open_run,
+  records_made,
+)
 
 SHIPPED = Path(__file__).with_name("shipped.safetensors")
 BATCH = 8  # Clips in a compiled batch, whatever is asked for.
@@ -319,7 +325,10 @@ def load_run(
   run = open_run(path, named)
   network = _build(run.config, path / CONFIG)
   weights = tuple(state.weights for state in run.states(network))
-  twin = run if calibrated_by is None else open_run(calibrated_by, "calibrated_by")
+  twin = run
+  if calibrated_by is not None:
+    twin = open_run(calibrated_by, "--calibration-run")
+    check_twin(run, twin)
   calibration = twin.predictions and fit_predictions(twin.predictions)
   made = records_made(run.config)
   return Networks(

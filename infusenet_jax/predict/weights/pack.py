@@ -10,7 +10,6 @@ something out. `python -m infusenet_jax.predict --run FILE` uses the file.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,12 +22,10 @@ from infusenet_jax.predict.weights.packed import write_packed
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.files import write_atomically
 from infusenet_jax.runtime.text import markdown_table
-from infusenet_jax.runtime.workdir import config_differences, versions
+from infusenet_jax.runtime.workdir import versions
 from infusenet_jax.training.trained import TrainedRun, open_run
 
 MOST_BYTES = 12_000_000
-# What may differ between a network and the one that calibrates it.
-_MAY_DIFFER = ("config.name ", "config.protocol ", "config.folds ", "config.seeds ")
 
 
 def pack(run: Path, calibration_run: Path | None, out: Path) -> Path:
@@ -41,7 +38,6 @@ def pack(run: Path, calibration_run: Path | None, out: Path) -> Path:
   twin = trained
   if calibration_run is not None:
     twin = open_run(calibration_run, "--calibration-run")
-    _check_twin(trained, twin)
   if twin.predictions is None:
     raise UserError(
       f"{twin.workdir}: left nothing out, so there is nothing to calibrate by; name "
@@ -82,20 +78,6 @@ def f1_averages(twin: TrainedRun) -> dict[str, float]:
     "au": round(100 * float(tables.au["binary"].mean[-1]), 1),
     "database": round(100 * float(tables.database["binary"].mean[-1]), 1),
   }
-
-
-def _check_twin(run: TrainedRun, twin: TrainedRun) -> None:
-  kept = json.loads(twin.config.to_json_best_effort())
-  differences = [
-    line
-    for line in config_differences(kept, run.config)
-    if not line.startswith(_MAY_DIFFER)
-  ]
-  if differences:
-    raise UserError(
-      f"--calibration-run {twin.workdir}: is another network ({differences[0]}); "
-      "expected the config of --run, with databases left out"
-    )
 
 
 def card_text(networks: Networks, card: dict, name: str, size: int) -> str:
