@@ -29,24 +29,24 @@ import sys
 for name in ("infusenet_jax", "data_prep", "flax", "cv2", "optax", "orbax"):
   sys.modules[name] = None
 import numpy as np
-for count in (1, 3):
+for count in %s:
   inputs = np.load(f"given{count}.npz")
   %s
   np.savez(f"found{count}.npz", **{k: np.asarray(v) for k, v in found.items()})
 """
 
 
-def run_alone(folder: Path, lines: str, given: dict[str, np.ndarray]):
-  """What `lines` find of one clip and of three, in a fresh process."""
-  for count in (1, 3):
+def run_alone(folder: Path, lines: str, given: dict[str, np.ndarray], *counts: int):
+  """What `lines` find of so many of the given clips, in a fresh process."""
+  for count in counts:
     np.savez(folder / f"given{count}.npz", **{n: x[:count] for n, x in given.items()})
   # As a user who has arrays of these names.
   lines = re.sub(r"(\w+)=(\w+)([,)])", r"\1=inputs['\2']\3", lines)
-  code = ALONE % lines.replace("\n", "\n  ")
+  code = ALONE % (counts, lines.replace("\n", "\n  "))
   command = [sys.executable, "-I", "-c", code]
   done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr
-  return [dict(np.load(folder / f"found{count}.npz")) for count in (1, 3)]
+  return [dict(np.load(folder / f"found{count}.npz")) for count in counts]
 
 
 def lines_of(said: str) -> str:
@@ -66,10 +66,9 @@ def test_networks_of_a_run_in_a_process_without_this_package(tmp_path, capsys):
   assert SIMULATED_WEIGHTS in said
   given = crops(3)
   expected = networks.probabilities(**given)
-  one, three = run_alone(tmp_path, lines_of(said), {"flow": given["flow"]})
-  np.testing.assert_allclose(one["probabilities"], expected[:1], atol=1e-5)
-  np.testing.assert_allclose(three["probabilities"], expected, atol=1e-5)
-  assert three["logits"].shape == (3, 12)
+  (found,) = run_alone(tmp_path, lines_of(said), {"flow": given["flow"]}, 3)
+  np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
+  assert found["logits"].shape == (3, 12)
 
 
 @pytest.mark.slow
@@ -77,9 +76,10 @@ def test_the_networks_that_ship_in_a_process_without_this_package(tmp_path, caps
   out = tmp_path / "model.stablehlo"
   assert command.main(["--out", str(out)]) == 0
   given = crops(3, 112)
-  found = run_alone(tmp_path, lines_of(capsys.readouterr().out), given)
+  one, three = run_alone(tmp_path, lines_of(capsys.readouterr().out), given, 1, 3)
   expected = shipped().probabilities(**given)
-  np.testing.assert_allclose(found[1]["probabilities"], expected, atol=1e-5)
+  np.testing.assert_allclose(one["probabilities"], expected[:1], atol=1e-5)
+  np.testing.assert_allclose(three["probabilities"], expected, atol=1e-5)
 
 
 def test_what_the_file_and_its_description_say(tmp_path):

@@ -84,7 +84,8 @@ def test_the_last_steps_of_a_cosine_hardly_move_the_parameters(tiny_config):
   constant = params_after(tiny_config, 10)
   tiny_config.train.schedule = "cosine"
   falling = params_after(tiny_config, 10)
-  np.testing.assert_array_equal(constant[0], falling[0])
+  # Two programs, which round differently; a step moves a parameter by about 1e-3.
+  np.testing.assert_allclose(constant[0], falling[0], rtol=0, atol=1e-7)
   moved = [np.abs(np.diff(seen[-2:], axis=0)).max() for seen in (constant, falling)]
   assert moved[1] < 0.1 * moved[0]
 

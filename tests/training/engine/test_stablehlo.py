@@ -60,9 +60,10 @@ def loops_of_unknown_length(text: str) -> list[str]:
     after = range(do + 1, len(lines))
     end = next(i for i in after if lines[i].startswith(indent + "}"))
     # A value that is only said to lie on all devices is still the same value.
+    function = max(i for i in range(number) if "func.func" in lines[i])
     same = dict(
       re.findall(
-        r"(%\w+) = sdy\.sharding_constraint (%\w+)", "\n".join(lines[number:end])
+        r"(%\w+) = sdy\.sharding_constraint (%\w+)", "\n".join(lines[function:end])
       )
     )
     condition = [x for x in lines[number + 2 : do] if " sdy." not in x]
@@ -73,7 +74,8 @@ def loops_of_unknown_length(text: str) -> list[str]:
       "\n".join(condition),
     )
     counter, stop = (same.get(x, x) for x in test.groups()[1:]) if test else ("", "")
-    if starts.get(counter) not in constants or stop not in constants:
+    start = starts.get(counter)
+    if same.get(start, start) not in constants or stop not in constants:
       found.append(line.strip())
       continue
     returned = re.findall(r"%[\w#]+", lines[end - 1].split(" : ")[0])
