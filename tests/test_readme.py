@@ -88,7 +88,7 @@ COMMANDS = {
     " --config.simulated.dir={out}/shipped"
   ),
   "bash launch/measure.sh --out OUT": (
-    "TINY=1 bash launch/measure.sh machine --out {out}/measured"
+    "TINY=1 bash launch/measure.sh flow --out {out}/measured"
   ),
   "bash launch/release.sh": "DRY_RUN=1 bash launch/release.sh",
 }
