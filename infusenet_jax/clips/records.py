@@ -188,10 +188,16 @@ def _as_they_are(flow: np.ndarray) -> np.ndarray:
   return flow
 
 
+# Share of its largest value by which a channel may vary and be constant all the same:
+# resizing rounds.
+EVEN = 1e-5
+
+
 def min_max(flow: np.ndarray) -> np.ndarray:
   """Scales each channel of one clip's flow (H, W, 3) to [0, 1]; a constant one to 0."""
   low, high = flow.min((0, 1)), flow.max((0, 1))
-  return (flow - low) / np.where(high > low, high - low, 1)
+  uneven = high - low > EVEN * np.maximum(np.abs(low), np.abs(high))
+  return np.where(uneven, (flow - low) / np.where(uneven, high - low, 1), 0)
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:

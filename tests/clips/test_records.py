@@ -18,7 +18,7 @@ from infusenet_jax.clips.prepared import (
   prepared_databases,
   records_identity,
 )
-from infusenet_jax.clips.records import load_clips, min_max
+from infusenet_jax.clips.records import load_clips, min_max, network_flow
 from infusenet_jax.clips.schema import FRAMES, VERSION
 from infusenet_jax.runtime.errors import Preempted, UserError
 
@@ -224,3 +224,11 @@ def test_a_missing_or_empty_data_dir_says_what_to_do(tmp_path, make):
   with pytest.raises(UserError, match=r"config\.data_dir=.*no prepared records.*build"):
     load_clips(make(tmp_path), 32)
   assert count_clips(make(tmp_path)) == {}
+
+
+def test_flow_that_is_constant_but_for_rounding_is_no_motion():
+  flow = np.full((112, 112, 3), 0.7, np.float16)
+  seen, _ = network_flow(flow, 64)
+  assert not seen.any()
+  flow[:56] += np.float16(0.01)
+  assert np.ptp(network_flow(flow, 64)[0], axis=(0, 1)).tolist() == [1, 1, 1]

@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 
 from infusenet_jax.clips.flow.strain import STRAINS
-from infusenet_jax.clips.records import resize
+from infusenet_jax.clips.records import EVEN, resize
 from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.evaluate.calibration import UNCALIBRATED
 from infusenet_jax.models.classifier import Classifier
@@ -166,8 +166,7 @@ def _network_flow(
   flow = jnp.concatenate([flow, strain(flow)[..., None]], -1)
   flow = shrink(halve(flow))
   low, high = (f(flow, (1, 2), keepdims=True) for f in (jnp.min, jnp.max))
-  # What is constant may have become uneven by the rounding of products.
-  uneven = high - low > 1e-5 * jnp.maximum(jnp.abs(low), jnp.abs(high))
+  uneven = high - low > EVEN * jnp.maximum(jnp.abs(low), jnp.abs(high))
   return jnp.where(uneven, halve((flow - low) / jnp.where(uneven, high - low, 1)), 0)
 
 

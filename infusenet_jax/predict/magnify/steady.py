@@ -57,7 +57,9 @@ class SteadyFace:
 def smooth_eyes(frames: Frames, spread: float = _SMOOTH) -> np.ndarray:
   """Where the eyes are in each frame, (T, 2, 2), without the jitter of finding them.
 
-  Where the face is lost, in between; a running mean with Gaussian weights over time.
+  Where the face is lost, in between. Each frame has the value there of the line that
+  fits its surroundings best, with Gaussian weights over time, so that a head in steady
+  motion is followed without a lag at either end.
 
   Args:
     frames: of which one at least has a face.
@@ -74,6 +76,10 @@ def smooth_eyes(frames: Frames, spread: float = _SMOOTH) -> np.ndarray:
     for sign, side in ((-1, "left"), (1, "right"))
   )
   for row, (start, stop) in enumerate(zip(first, last, strict=True)):
-    weights = np.exp(-(((seconds[start:stop] - seconds[row]) / spread) ** 2) / 2)
+    away = (seconds[start:stop] - seconds[row]) / spread
+    weights = np.exp(-(away**2) / 2)
+    whole, first_moment, second_moment = (weights @ away**n for n in range(3))
+    if whole * second_moment > first_moment**2 + 1e-9:  # More than one frame.
+      weights *= second_moment - away * first_moment
     smooth[row] = weights @ path[start:stop] / weights.sum()
   return smooth.reshape(-1, 2, 2)

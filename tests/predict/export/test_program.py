@@ -81,7 +81,7 @@ def test_infusenet(infusenet):
   found = ask(infusenet, given)
   np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
   np.testing.assert_allclose(found["logits"], logits, atol=1e-4)
-  assert np.ptp(expected, axis=0).max() > 0.01  # Of the clips.
+  assert np.ptp(expected, axis=0).max() > 1e-3  # Of the clips.
   # Folding changes weights, and these are still those that were given.
   for one, other in zip(before, jax.tree.leaves(infusenet.weights), strict=True):
     np.testing.assert_array_equal(one, other)

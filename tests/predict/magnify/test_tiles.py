@@ -53,7 +53,7 @@ def test_hd_is_cut_into_few_tiles():
 
 
 def test_no_seams():
-  """Odd sides; six tiles make what one makes."""
+  """Odd sides; several tiles make what one makes."""
   rng = np.random.default_rng(0)
   first = rng.integers(0, 256, (241, 353, 3), np.uint8)
   second = np.roll(first, 1, axis=1)
@@ -64,7 +64,7 @@ def test_no_seams():
     return made, len(magnifier._grid.rows) * len(magnifier._grid.columns)
 
   (whole, one), (tiled, several) = larger(tiles.MOST_PIXELS), larger(230 * 242)
-  assert (one, several) == (1, 4)
+  assert one == 1 < several
   assert whole.shape == tiled.shape == first.shape
   difference = np.abs(whole.astype(int) - tiled)
   # Sums of other lengths are rounded otherwise, rarely across a half.
