@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
   missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
   if missing:
     raise UserError(
-      f"{', '.join(missing)} is not installed, which the page needs; install the extra"
-      ' app: pip install "infusenet-jax[app]", or pip install -e ".[app]" in a clone'
+      f"the page needs {', '.join(missing)}, not installed here; install the extra app:"
+      ' pip install "infusenet-jax[app]", or pip install -e ".[app]" in a clone'
     )
   listener = _listen(options.host, options.port)
   os.environ.update(_QUIET)
