@@ -98,7 +98,7 @@ def write_packed(
         short = np.float16 if array.ndim > 1 else array.dtype
         tensors[_name(member, place)] = array.astype(short, order="C")
   about = {
-    "config": json.loads(config.to_json_best_effort()),
+    "config": without_folders(json.loads(config.to_json_best_effort())),
     "members": list(members),
     "made": asdict(made),
     "calibration": calibration and calibration.to_dict(),
@@ -109,6 +109,14 @@ def write_packed(
   content = safetensors.numpy.save(tensors, metadata)
   write_atomically(path, content)
   return len(content)
+
+
+def without_folders(fields: Any) -> Any:
+  """A config's fields; of absolute paths the last part, as the rest tells on people."""
+  if isinstance(fields, dict):
+    return {name: without_folders(value) for name, value in fields.items()}
+  is_path = isinstance(fields, str) and Path(fields).is_absolute()
+  return Path(fields).name if is_path else fields
 
 
 def read_packed(path: Path) -> Packed:
