@@ -36,6 +36,8 @@ def log_as_it_was() -> Iterator[None]:
 
 
 def give_log_back() -> None:
+  # Where Abseil's handler is the root's, its verbosity becomes the root's level.
+  logging.getLogger().setLevel(logging.WARNING)
   log = logging.getLogger("infusenet_jax")
   log.propagate, log.handlers[:] = True, []
   log.setLevel(logging.NOTSET)

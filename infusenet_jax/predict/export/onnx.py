@@ -41,7 +41,7 @@ def write_onnx(program: Program, networks: Networks, path: Path) -> int:
       found = program.function(**dict(zip(names, given, strict=True)))
     return tuple(found[name] for name in OUTPUTS)
 
-  (batch,) = export.symbolic_shape("N")
+  batch = 1
   like = [
     jax.ShapeDtypeStruct((batch, *shape), dtype)
     for shape, dtype in program.inputs.values()
