@@ -6,35 +6,12 @@ two forms is compiled is decided per platform when the program is lowered, so th
 and TPU always get the plain one.
 """
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-
-_ALWAYS_PLAIN = contextvars.ContextVar("always plain", default=False)
-
-
-@contextlib.contextmanager
-def plain_forms() -> Iterator[None]:
-  """Within it programs are traced with plain forms alone, for no platform of XLA's."""
-  before = _ALWAYS_PLAIN.set(True)
-  try:
-    yield
-  finally:
-    _ALWAYS_PLAIN.reset(before)
-
-
-def _by_platform(
-  fast: Callable[..., jax.Array], plain: Callable[..., jax.Array], *arrays: jax.Array
-) -> jax.Array:
-  if _ALWAYS_PLAIN.get():
-    return plain(*arrays)
-  return lax.platform_dependent(*arrays, cpu=fast, default=plain)
 
 
 def conv(
@@ -65,7 +42,7 @@ def conv(
     fast = partial(_unpadded_conv, strides=strides, precision=precision)
   else:
     return plain(x, kernel)
-  return _by_platform(fast, plain, x, kernel)
+  return lax.platform_dependent(x, kernel, cpu=fast, default=plain)
 
 
 def max_pool(
@@ -74,7 +51,7 @@ def max_pool(
   """Pools (B, H, W, C) by square windows' maximum, by default to (B, H/2, W/2, C)."""
   sizes = {"window": window, "stride": stride, "padding": padding}
   fast, plain = partial(_sliced_max_pool, **sizes), partial(_plain_max_pool, **sizes)
-  return _by_platform(fast, plain, x)
+  return lax.platform_dependent(x, cpu=fast, default=plain)
 
 
 def _plain_conv(x, kernel, *, strides, padding, precision=None):

@@ -1,1 +1,1 @@
-"""Trained networks as one file that runs elsewhere: StableHLO or ONNX."""
+"""Trained networks as one file that runs elsewhere."""

@@ -1,13 +1,11 @@
 """Writes trained networks as one file that runs without this package.
 
     python -m infusenet_jax.predict.export --run RUN --out model.stablehlo
-    python -m infusenet_jax.predict.export --out model.onnx
 
 From aligned crops and flow to calibrated probabilities of AUs: the mean of all networks
-of a run, or the networks that ship. A .stablehlo file needs JAX alone and runs on CPUs,
-CUDA GPUs and TPUs; an .onnx file, for which the extra `onnx` is installed, runs in
-onnxruntime. Each has its description beside it, in FILE.json. docs/export.md says what
-goes in and what comes out.
+of a run, or the networks that ship. The file needs JAX and flatbuffers alone and runs
+on CPUs, CUDA GPUs and TPUs. Its description is beside it, in FILE.json. docs/export.md
+says what goes in and what comes out.
 """
 
 import argparse
@@ -26,19 +24,14 @@ from infusenet_jax.predict.export.artefact import (
   read_artefact,
   write_artefact,
 )
-from infusenet_jax.predict.export.onnx import ask_onnx, loading_onnx, write_onnx
-from infusenet_jax.predict.export.program import (
-  Program,
-  halved_by_casts,
-  make_program,
-)
+from infusenet_jax.predict.export.program import Program, make_program
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
 from infusenet_jax.predict.weights import networks as trained
 from infusenet_jax.predict.weights.networks import Networks
 from infusenet_jax.runtime.devices import keep_compiled
 from infusenet_jax.runtime.errors import OneLineParser, UserError
 
-SUFFIXES = (".stablehlo", ".onnx")
+SUFFIX = ".stablehlo"
 _CLIPS = 4  # That the written file is asked about, beside this package.
 
 
@@ -46,23 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """The command; `python -m infusenet_jax.predict.export --help` explains it."""
   options = _parser().parse_args(arguments)
   out = options.out
-  if out.suffix.lower() not in SUFFIXES:
+  if out.suffix.lower() != SUFFIX:
     raise UserError(
-      f"--out {out}: ends in {out.suffix or 'nothing'}; expected"
-      f" {' or '.join(SUFFIXES)}"
+      f"--out {out}: ends in {out.suffix or 'nothing'}; expected {SUFFIX}"
     )
   _make_folder(out)
   absl.logging.set_verbosity(absl.logging.FATAL)
   keep_compiled()
   networks = trained.load_run(options.run) if options.run else trained.shipped()
-  if out.suffix.lower() == ".onnx":
-    program = make_program(networks, halved_by_casts)
-    size = write_onnx(program, networks, out)
-    ask, lines = ask_onnx(out), loading_onnx(out, program)
-  else:
-    program = make_program(networks)
-    size = write_artefact(program, networks, out)
-    ask, lines = read_artefact(out), loading(out, program)
+  program = make_program(networks)
+  size = write_artefact(program, networks, out)
+  ask, lines = read_artefact(out), loading(out, program)
   count = len(networks.members)
   kind = "calibrated" if networks.calibration else "not calibrated"
   print(
@@ -143,6 +130,6 @@ def _parser() -> argparse.ArgumentParser:
     type=Path,
     default=Path("model.stablehlo"),
     metavar="FILE",
-    help="its suffix, .stablehlo or .onnx, says which kind (default: model.stablehlo)",
+    help="ends in .stablehlo (default: model.stablehlo)",
   )
   return parser

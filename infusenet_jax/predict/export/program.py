@@ -44,15 +44,8 @@ class Program:
   num_bytes: int
 
 
-def make_program(
-  networks: Networks, halve: Callable[[jax.Array], jax.Array] | None = None
-) -> Program:
-  """The program of some trained networks: the mean of all of them, calibrated.
-
-  Args:
-    networks: those.
-    halve: how flow is rounded to float16; `halved` if left out.
-  """
+def make_program(networks: Networks) -> Program:
+  """The program of some trained networks: the mean of all of them, calibrated."""
   size, seen = networks.record_size, networks.image_size
   frames = [name for name in networks.needs if name in FRAMES]
   shrink = _Resize(size, seen)
@@ -68,7 +61,7 @@ def make_program(
   def function(**given: jax.Array) -> dict[str, jax.Array]:
     # Products as exact as float32 allows, on GPUs and TPUs, too.
     with jax.default_matmul_precision("highest"):
-      flow = _network_flow(given["flow"], strain, shrink, halve or halved)
+      flow = _network_flow(given["flow"], strain, shrink)
       pictures = [scale_frame(shrink.frame(given[name])) for name in frames]
       if len(pictures) == 2:  # No window apex is looked at.
         pictures.append(pictures[-1])
@@ -160,14 +153,13 @@ def _network_flow(
   flow: jax.Array,
   strain: Callable[[jax.Array], jax.Array],
   shrink: _Resize,
-  halve: Callable[[jax.Array], jax.Array],
 ) -> jax.Array:
   """u and v as a network sees them, strain beside: `clips.records.network_flow`."""
   flow = jnp.concatenate([flow, strain(flow)[..., None]], -1)
-  flow = shrink(halve(flow))
+  flow = shrink(halved(flow))
   low, high = (f(flow, (1, 2), keepdims=True) for f in (jnp.min, jnp.max))
   uneven = high - low > EVEN * jnp.maximum(jnp.abs(low), jnp.abs(high))
-  return jnp.where(uneven, halve((flow - low) / jnp.where(uneven, high - low, 1)), 0)
+  return jnp.where(uneven, halved((flow - low) / jnp.where(uneven, high - low, 1)), 0)
 
 
 def halved(x: jax.Array) -> jax.Array:
@@ -179,8 +171,3 @@ def halved(x: jax.Array) -> jax.Array:
   tiny = jnp.round(x * 2**24) / 2**24
   rounded = jax.lax.reduce_precision(x, exponent_bits=5, mantissa_bits=10)
   return jnp.where(jnp.abs(x) < 2**-14, tiny, rounded)
-
-
-def halved_by_casts(x: jax.Array) -> jax.Array:
-  """The same for compilers that leave casts where they are."""
-  return x.astype(jnp.float16).astype(jnp.float32)

@@ -14,7 +14,6 @@ from jax import export
 from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.predict.export import command
 from infusenet_jax.predict.export.artefact import PLATFORMS, loading
-from infusenet_jax.predict.export.onnx import loading_onnx
 from infusenet_jax.predict.export.program import Program
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
 from infusenet_jax.predict.weights.networks import shipped
@@ -113,8 +112,8 @@ def test_too_many_networks_for_one_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
   ("flags", "reason"),
   [
-    (["--out", "model.pt"], "--out model.pt: ends in .pt; expected .stablehlo or"),
-    (["--out", "x.onnx"], "--out x.onnx: is a folder"),
+    (["--out", "model.pt"], "--out model.pt: ends in .pt; expected .stablehlo"),
+    (["--out", "x.stablehlo"], "--out x.stablehlo: is a folder"),
     (["--run", "absent"], "absent"),
     (["--run"], "argument --run: expected one argument; --help"),
     (["model"], "unrecognized arguments: model; --help"),
@@ -122,7 +121,7 @@ def test_too_many_networks_for_one_file(tmp_path, monkeypatch):
 )
 def test_what_cannot_be_is_one_line(tmp_path, monkeypatch, flags, reason):
   monkeypatch.chdir(tmp_path)
-  (tmp_path / "x.onnx").mkdir()
+  (tmp_path / "x.stablehlo").mkdir()
   with pytest.raises(UserError) as refused:
     command.main(flags)
   assert reason in str(refused.value) and "\n" not in str(refused.value)
@@ -131,8 +130,5 @@ def test_what_cannot_be_is_one_line(tmp_path, monkeypatch, flags, reason):
 def test_the_document_has_the_lines_that_are_tested():
   text = (ROOT / "docs" / "export.md").read_text()
   program = Program(None, dict.fromkeys((*FRAMES, "flow")), 0)
-  for lines in (
-    loading(Path("model.stablehlo"), program),
-    loading_onnx(Path("model.onnx"), program),
-  ):
-    assert textwrap.indent(lines, "    ") in text
+  lines = loading(Path("model.stablehlo"), program)
+  assert textwrap.indent(lines, "    ") in text
