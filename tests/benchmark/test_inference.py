@@ -7,6 +7,7 @@ from infusenet_jax.runtime.errors import UserError
 from tests.predict.runs import small_config, train
 
 
+@pytest.mark.slow
 def test_runs_are_counted_timed_and_put_side_by_side(tmp_path, capsys):
   for name, folds in (("six", "all"), ("one", "samm")):
     train(small_config(folds=folds), tmp_path / name)

@@ -47,7 +47,12 @@ def products(model, *inputs) -> int:
 
 @pytest.mark.parametrize(
   ("infusion", "infused", "saved"),
-  [("unitary", 5, 5), ("unitary", 3, 3), ("unitary", 0, 0), ("published", 5, 0)],
+  [
+    pytest.param("unitary", 5, 5, marks=pytest.mark.slow),
+    pytest.param("unitary", 3, 3, marks=pytest.mark.release),
+    ("unitary", 0, 0),
+    pytest.param("published", 5, 0, marks=pytest.mark.release),
+  ],
 )
 def test_it_computes_the_same_with_half_of_the_rotations(infusion, infused, saved):
   rng = np.random.default_rng(1)

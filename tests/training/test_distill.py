@@ -173,6 +173,7 @@ def test_the_feature_error_is_that_of_the_teachers_standardised_features():
   assert feature_error(jnp.asarray(same, jnp.float32), batch) < 1e-3
 
 
+@pytest.mark.slow
 def test_the_step_of_a_student_that_is_told_nothing_is_that_of_the_untaught(teacher):
   config = make_student_config(teacher, kl=0.0, features=0.0)
   mesh = device_mesh(config.train.batch_size)
@@ -208,6 +209,7 @@ def make_teacher_config_of_one_seed():
   return config
 
 
+@pytest.mark.slow
 def test_each_fold_learns_from_the_networks_that_left_out_the_same_clips(
   teacher, tmp_path
 ):
@@ -380,7 +382,7 @@ def test_a_student_hands_its_own_loss_what_that_needs(teacher, tmp_path):
   assert set(told) == {"prior", FEATURES, SHARES}
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_pairs_are_taught_by_pairs_and_infusenet_is_a_teacher(tmp_path):
   config = make_tiny_config()
   config.folds, config.decide_at, config.train.epochs = "samm", "fitted", 1

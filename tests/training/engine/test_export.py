@@ -24,8 +24,8 @@ def shapes(config, network):
 @pytest.mark.parametrize(
   "dtype, image_size, train_magnifier",
   [
-    ("bfloat16", 64, False),
-    pytest.param("bfloat16", 224, False, marks=pytest.mark.slow),
+    pytest.param("bfloat16", 64, False, marks=pytest.mark.slow),
+    pytest.param("bfloat16", 224, False, marks=pytest.mark.release),
     pytest.param("float32", 224, True, marks=pytest.mark.slow),
   ],
 )

@@ -142,6 +142,7 @@ def test_without_a_loss_in_its_config_a_run_minimises_cross_entropy(tiny_config)
   np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_labels_of_the_database_that_is_tested_change_nothing(run_config, tmp_path):
   run_config.train.loss, run_config.folds = "focal", "samm"
   clips = make_clips()

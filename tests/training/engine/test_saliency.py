@@ -68,6 +68,7 @@ def test_saliency_is_the_gradient_of_the_logit_that_decides(decide_by, flow, mag
     np.testing.assert_allclose(found[f"{name} saliency"], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_each_infused_stage_of_infusenet_has_its_maps():
   model = InfuseNet(width=2, infused=2, rngs=nnx.Rngs(0))
   found = _maps(model, _batch(), _chosen(0))

@@ -34,6 +34,7 @@ def test_the_start_returns_a_still_frame_and_magnifies_a_moving_one():
   )
 
 
+@pytest.mark.slow
 def test_losses_are_zero_for_a_perfect_decoder_and_count_light_without_motion():
   pairs = draw_pairs(np.random.default_rng(0), 4, 32, still=1)
   magnifier = eulerian_magnifier(seed=0)
