@@ -243,7 +243,7 @@ def test_each_fold_learns_from_the_networks_that_left_out_the_same_clips(
   np.testing.assert_array_equal(again[FEATURES], said["samm"][FEATURES])
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_student_comes_to_say_what_its_teacher_says(trained_teacher, tmp_path):
   teacher, clips, found = trained_teacher, make_clips(), []
   fold = Fold("samm", clips.database != "samm", clips.database == "samm")

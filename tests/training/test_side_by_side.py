@@ -128,8 +128,13 @@ def test_folds_of_unequal_length_in_dispatches_of_four_steps_give_what_one_gives
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("dispatch", [1, 4])
+@pytest.mark.parametrize(
+  "dispatch",
+  [
+    pytest.param(1, marks=pytest.mark.slow),
+    pytest.param(4, marks=pytest.mark.release),
+  ],
+)
 def test_folds_side_by_side_are_told_each_its_own_priors(tmp_path, dispatch):
   go = functools.partial(run, model="ststnet", loss="focal")
   assert go(tmp_path / "one", devices=1, fold=1) == 0
