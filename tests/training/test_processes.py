@@ -90,7 +90,7 @@ def wait_for_epoch(workdir, epoch: int, started) -> None:
     time.sleep(0.05)
 
 
-@pytest.mark.release  # Starts eight runs, of one and of two processes.
+@pytest.mark.release  # Five runs, of one and of two processes.
 def test_two_processes_stop_together_and_one_or_two_go_on(command, tmp_path):
   logs = tmp_path / "logs"
   assert end(start(command, tmp_path / "alone", logs, 1), logs) == [0]
