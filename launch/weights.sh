@@ -2,7 +2,7 @@
 # Makes the weights that ship again, from nothing: simulates, trains the network on all
 # clips and its six-fold twin, calibrates, packs. Resumes when it is given again.
 #   bash launch/weights.sh
-#   RUNS=/tmp/runs OUT=/tmp/weights bash launch/weights.sh --config.train.epochs=1
+#   RUNS=tried/runs OUT=tried/weights bash launch/weights.sh --config.train.epochs=1
 # shellcheck source=launch/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh" ""
 runs=${RUNS:-runs} out=${OUT:-infusenet_jax/predict/weights}

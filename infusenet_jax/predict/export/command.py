@@ -26,6 +26,7 @@ from infusenet_jax.predict.export.artefact import (
 )
 from infusenet_jax.predict.export.program import Program, make_program
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
+from infusenet_jax.predict.show.outputs import make_folder
 from infusenet_jax.predict.weights import networks as trained
 from infusenet_jax.predict.weights.networks import Networks
 from infusenet_jax.runtime.devices import keep_compiled
@@ -109,12 +110,7 @@ def _as_networks_take(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _make_folder(out: Path) -> None:
   if out.is_dir():
     raise UserError(f"--out {out}: is a folder; name a file in it")
-  try:
-    out.parent.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise UserError(
-      f"--out {out}: its folder cannot be made ({error.strerror}); name another"
-    ) from error
+  make_folder(out.parent)
 
 
 def _parser() -> argparse.ArgumentParser:

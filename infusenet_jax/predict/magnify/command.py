@@ -25,6 +25,7 @@ from tqdm import tqdm
 from infusenet_jax.predict.magnify.steady import SteadyFace
 from infusenet_jax.predict.magnify.tiles import TiledMagnifier
 from infusenet_jax.predict.show.film import FORMATS, Film
+from infusenet_jax.predict.show.outputs import make_folder
 from infusenet_jax.predict.watch.sound import Sound
 from infusenet_jax.predict.watch.track import follow
 from infusenet_jax.predict.watch.video import Footage, Frame, VideoFile, open_footage
@@ -186,12 +187,7 @@ def _check_out(out: Path, video: Path) -> None:
   if out.is_dir() or (out.exists() and out.samefile(video)):
     what = "a folder" if out.is_dir() else "the video itself"
     raise UserError(f"--out {out}: is {what}; name another file")
-  try:
-    out.parent.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise UserError(
-      f"--out {out}: its folder cannot be made ({error.strerror}); name another"
-    ) from error
+  make_folder(out.parent)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -201,7 +201,7 @@ def test_ctrl_c_keeps_what_is_done(run, film, tmp_path, monkeypatch, capsys):
     (["a.mkv", "--out", "b.avi"], "--out b.avi: ends in .avi; expected .mp4 or .webm"),
     (["a.mp4", "--out", "a.mp4"], "--out a.mp4: is the video itself"),
     (["a.mkv", "--out", "c.mp4"], "--out c.mp4: is a folder"),
-    (["a.mkv", "--out", "a.mkv/b.mp4"], "its folder cannot be made"),
+    (["a.mkv", "--out", "a.mkv/b.mp4"], "--out a.mkv: cannot be made"),
   ],
 )
 def test_what_cannot_be_is_one_line(run, film, tmp_path, monkeypatch, flags, reason):

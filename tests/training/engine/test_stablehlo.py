@@ -43,6 +43,15 @@ def train_step(request) -> str:
   return stablehlo(request.param, network.train_steps, states, batches)
 
 
+def constrained(lines: list[str]) -> dict[str, str]:
+  """What each value of one region is that is only said to lie on some devices.
+
+  Other regions may give the same names to other values.
+  """
+  said = r"(%\w+) = sdy\.sharding_constraint (%\w+)"
+  return dict(re.findall(said, "\n".join(lines)))
+
+
 def loops_of_unknown_length(text: str) -> list[str]:
   """The `while` of a text whose number of turns is not written in it.
 
@@ -59,12 +68,10 @@ def loops_of_unknown_length(text: str) -> list[str]:
     do = lines.index(indent + "} do {", number)
     after = range(do + 1, len(lines))
     end = next(i for i in after if lines[i].startswith(indent + "}"))
-    # A value that is only said to lie on all devices is still the same value.
     function = max(i for i in range(number) if "func.func" in lines[i])
-    same = dict(
-      re.findall(
-        r"(%\w+) = sdy\.sharding_constraint (%\w+)", "\n".join(lines[function:end])
-      )
+    before, asked, done = (
+      constrained(lines[first:last])
+      for first, last in ((function, number), (number, do), (do, end))
     )
     condition = [x for x in lines[number + 2 : do] if " sdy." not in x]
     test = re.fullmatch(
@@ -73,17 +80,17 @@ def loops_of_unknown_length(text: str) -> list[str]:
       r"\s+stablehlo\.return \1 : .*",
       "\n".join(condition),
     )
-    counter, stop = (same.get(x, x) for x in test.groups()[1:]) if test else ("", "")
+    counter, stop = (asked.get(x, x) for x in test.groups()[1:]) if test else ("", "")
     start = starts.get(counter)
-    if same.get(start, start) not in constants or stop not in constants:
+    if before.get(start, start) not in constants or stop not in constants:
       found.append(line.strip())
       continue
     returned = re.findall(r"%[\w#]+", lines[end - 1].split(" : ")[0])
     grown = returned[list(starts).index(counter)]
-    grown = re.escape(same.get(grown, grown))
+    grown = re.escape(done.get(grown, grown))
     grows = re.compile(rf"\s+{grown} = stablehlo\.add (%\w+), (%\w+) : ")
     added = [m.groups() for x in lines[do:end] if (m := grows.match(x))]
-    added = [{same.get(x, x) for x in pair} - {counter} for pair in added]
+    added = [{done.get(x, x) for x in pair} - {counter} for pair in added]
     if len(added) != 1 or len(added[0]) != 1 or not added[0] <= constants:
       found.append(line.strip())
   return found
