@@ -97,19 +97,23 @@ def test_training_reduces_the_loss(name):
   flow = rng.random((16, 28, 28, 3)).astype("f") * 0.2
   flow[:, :14, :, 0] += 0.8 * labels[:, 0, None, None]
   flow[:, 14:, :, 1] += 0.8 * labels[:, 1, None, None]
-  optimizer = nnx.Optimizer(model, optax.adam(3e-3), wrt=nnx.Param)
-
-  def loss_of(model):
-    return optax.sigmoid_binary_cross_entropy(model(flow)[0], labels).mean()
-
-  @nnx.jit
-  def train_step(model, optimizer):
-    # Of the parameters alone: keys of dropout are part of the model, too.
-    wrt = nnx.DiffState(0, nnx.Param)
-    loss, grads = nnx.value_and_grad(loss_of, argnums=wrt)(model)
-    optimizer.update(model, grads)
-    return loss
-
   model.train()
-  losses = [float(train_step(model, optimizer)) for _ in range(25)]
+  graph, *weights = nnx.split(model, nnx.Param, ...)
+  optimizer = optax.adam(3e-3)
+
+  def loss_of(params, rest):
+    model = nnx.merge(graph, params, rest, copy=True)
+    loss = optax.sigmoid_binary_cross_entropy(model(flow)[0], labels).mean()
+    return loss, nnx.split(model, nnx.Param, ...)[2]
+
+  @jax.jit
+  def train_step(params, rest, state):
+    (loss, rest), grads = jax.value_and_grad(loss_of, has_aux=True)(params, rest)
+    updates, state = optimizer.update(grads, state)
+    return loss, (optax.apply_updates(params, updates), rest, state)
+
+  losses, weights = [], (*weights, optimizer.init(weights[0]))
+  for _ in range(25):
+    loss, weights = train_step(*weights)
+    losses.append(float(loss))
   assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
