@@ -1,4 +1,4 @@
-"""A simulated CD6ME that is about as hard as the real one, and networks on it.
+"""A simulated CD6ME that is meant to be as hard as the real one, and networks on it.
 
     python -m infusenet_jax.main --config=cd6me_simulated
     python -m infusenet_jax.main --config=cd6me_simulated:sssnet
@@ -11,7 +11,8 @@ On the plain simulation everything scores about 90, and no one can tell from it 
 network to use. Here SSSNet, Off-ApexNet and ResNet-18 on flow, trained by the recipe
 below, are to score what they have on the real databases (40.5, 39.5 and 37.2, binary
 F1, average of the AU table), AU by AU in about the published order. InfuseNet played no
-part in the choice. docs/simulator.md has what came out.
+part in the choice. So far logistic regression stood in for them, and none has been
+trained on it (docs/simulator.md).
 
 The recipe: half of the clips, 64 px, a quarter of the width, 16 epochs of batches of 32
 at a learning rate that falls from 3e-3 to 0, half of the faces mirrored, binary
