@@ -60,7 +60,7 @@ def test_the_magnified_branch_alone_does_not_look_at_the_flow():
   )
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_gradients_reach_both_branches_and_all_that_magnifies():
   model = Concatenated(**SMALL, magnified="reconstructed", rngs=nnx.Rngs(0))
   model.train()

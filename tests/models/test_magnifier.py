@@ -62,6 +62,7 @@ def test_it_agrees_with_the_layers_built_in_pytorch(magnifier):
   assert relative_error(found, expected) < 1e-10
 
 
+@pytest.mark.slow
 def test_amp_may_differ_from_pair_to_pair(magnifier):
   first, second = (jnp.asarray(x, jnp.float32) for x in _frames())
   together = magnifier(first, second, jnp.array([3.0, 12.0]))

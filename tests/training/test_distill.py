@@ -260,7 +260,7 @@ def test_a_student_comes_to_say_what_its_teacher_says(trained_teacher, tmp_path)
   assert errors[1] < errors[0] / 2
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_features_are_learned_and_networks_of_students_are_used_as_any_other(
   trained_teacher, tmp_path
 ):

@@ -92,6 +92,15 @@ def logits(workdir) -> np.ndarray:
   return found.logits[order]
 
 
+def assert_same_losses(one: Path, other: Path) -> None:
+  paths = list(one.glob("folds/*/losses.csv"))
+  assert len(paths) == 12
+  for path in paths:
+    both = (path, other / path.relative_to(one))
+    losses = [np.loadtxt(p, delimiter=",", skiprows=1) for p in both]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_six_folds_on_six_devices_give_what_one_gives(model, tmp_path):
   assert run(tmp_path / "one", devices=1, fold=1, model=model) == 0
@@ -122,10 +131,7 @@ def test_folds_of_unequal_length_in_dispatches_of_four_steps_give_what_one_gives
   assert run_it(tmp_path / "four", devices=6, fold=6, dispatch=4) == 0
   one, four = logits(tmp_path / "one"), logits(tmp_path / "four")
   np.testing.assert_allclose(four, one, rtol=1e-3, atol=1e-3)
-  for path in (tmp_path / "one").glob("folds/*/losses.csv"):
-    other = tmp_path / "four" / path.relative_to(tmp_path / "one")
-    losses = [np.loadtxt(p, delimiter=",", skiprows=1) for p in (path, other)]
-    np.testing.assert_allclose(*losses, rtol=1e-5)
+  assert_same_losses(tmp_path / "one", tmp_path / "four")
 
 
 @pytest.mark.parametrize(
@@ -141,10 +147,7 @@ def test_folds_side_by_side_are_told_each_its_own_priors(tmp_path, dispatch):
   assert go(tmp_path / "six", devices=6, fold=6, dispatch=dispatch) == 0
   one, six = logits(tmp_path / "one"), logits(tmp_path / "six")
   np.testing.assert_allclose(six, one, rtol=1e-3, atol=1e-3)
-  for path in (tmp_path / "one").glob("folds/*/losses.csv"):
-    other = tmp_path / "six" / path.relative_to(tmp_path / "one")
-    losses = [np.loadtxt(p, delimiter=",", skiprows=1) for p in (path, other)]
-    np.testing.assert_allclose(*losses, rtol=1e-5)
+  assert_same_losses(tmp_path / "one", tmp_path / "six")
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ def tiny(tmp_path_factory) -> Path:
   return root
 
 
+@pytest.mark.slow
 def test_same_bytes_whatever_the_number_of_processes(tiny, tmp_path):
   simulate(tmp_path / "again", TINY, workers=1)
   assert _files(tmp_path / "again") == _files(tiny)

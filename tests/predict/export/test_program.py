@@ -71,6 +71,7 @@ def ask(networks, given):
   return jax.jit(program.function)(**{name: given[name] for name in program.inputs})
 
 
+@pytest.mark.slow
 def test_infusenet(infusenet):
   given = crops(3)
   logits = infusenet.logits(infusenet.see(**given))
@@ -112,7 +113,7 @@ def test_networks_that_look_at_flow_alone(tmp_path, name):
   np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize(
   "fields",
   [

@@ -31,7 +31,11 @@ def in_float64(tree):
 
 
 @pytest.mark.parametrize(
-  "name", ["off_apexnet", pytest.param("infusenet", marks=pytest.mark.release)]
+  "name",
+  [
+    pytest.param("off_apexnet", marks=pytest.mark.slow),
+    pytest.param("infusenet", marks=pytest.mark.release),
+  ],
 )
 def test_parameters_are_those_of_step_by_step(tiny_config, name):
   config, size = tiny_config, tiny_config.train.batch_size

@@ -20,7 +20,8 @@ def stablehlo(platform: str, step, *arguments) -> str:
 
 
 @pytest.fixture(
-  scope="module", params=["cuda", pytest.param("tpu", marks=pytest.mark.slow)]
+  scope="module",
+  params=[pytest.param(name, marks=pytest.mark.slow) for name in ("cuda", "tpu")],
 )
 def train_step(request) -> str:
   """Of InfuseNet in bfloat16 with all that may be in it, at a small size."""

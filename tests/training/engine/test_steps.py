@@ -51,6 +51,7 @@ def network_and_state(tiny_config):
   return network, network.stack.fill(initial_state(tiny_config, network, 0))
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_leaves_the_magnifier(
   tiny_config, network_and_state
 ):
