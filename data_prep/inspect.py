@@ -1,6 +1,5 @@
 """`python -m data_prep inspect`: draws a contact sheet of prepared records."""
 
-import json
 from pathlib import Path
 
 import cv2
@@ -9,7 +8,8 @@ import numpy as np
 from data_prep.alignments import read_landmarks
 from infusenet_jax.clips.frames.images import flow_colours
 from infusenet_jax.clips.labels import AUS, database_name
-from infusenet_jax.clips.prepared import prepared_databases
+from infusenet_jax.clips.prepared import prepared_databases, read_metadata
+from infusenet_jax.clips.records import RecordSource
 from infusenet_jax.runtime.errors import UserError
 
 CELL = 176  # Side of a picture on the sheet, pixels.
@@ -25,10 +25,8 @@ def inspect(data: Path, out: Path, clips: int = 4) -> int:
   apex, the flow (hue is direction, saturation is length), the strain, and text.
 
   Raises:
-    UserError: there are no records, or the picture cannot be written.
+    UserError: there are no records, or damaged ones, or the picture cannot be written.
   """
-  import tensorflow_datasets as tfds  # Slow to import; the checks above come first.
-
   folders = {
     key: folder
     for key, folder in prepared_databases(data).items()
@@ -38,8 +36,8 @@ def inspect(data: Path, out: Path, clips: int = 4) -> int:
     raise UserError(f"--data {data}: no records there; write some with `build`")
   rows, simulated = [], False
   for folder in folders.values():
-    source = tfds.builder_from_directory(str(folder)).as_data_source(split="all")
-    simulated |= json.loads((folder / "metadata.json").read_text())["simulated"]
+    simulated |= read_metadata(folder)["simulated"]
+    source = RecordSource(folder)
     chosen = np.unique(np.linspace(0, len(source) - 1, clips).round().astype(int))
     landmarks = read_landmarks(folder, CELL)
     rows += [_row(source[int(i)], landmarks) for i in chosen]

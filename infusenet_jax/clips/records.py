@@ -84,7 +84,7 @@ def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
   import grain  # Slow to import, and clips made in memory need it not.
 
   metadata = read_metadata(folder)
-  source = _Source(folder)
+  source = RecordSource(folder)
   if len(source) != metadata.get("clips", len(source)):
     raise damaged(
       folder, f"{len(source)} clips, but {metadata['clips']} by its metadata.json"
@@ -109,7 +109,7 @@ def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
   return columns | {"simulated": np.full(len(clips), metadata["simulated"])}
 
 
-class _Source:
+class RecordSource:
   """The decoded records of one database, by number.
 
   Raises:

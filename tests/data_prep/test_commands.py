@@ -281,6 +281,18 @@ def test_inspect_draws_a_sheet(command, tmp_path):
   status, _, (line,) = command(*inspect)
   assert status == 2
   assert "cannot be written" in line
+  inspect = ["inspect", "--data", tmp_path / "out", "--out", sheet]
+  metadata = tmp_path / "out/casme/1.0.0/metadata.json"
+  whole = metadata.read_text()
+  for content, said in (("[", "casme"), ("{}", "its field 'simulated' is None")):
+    metadata.write_text(content)
+    status, _, (line,) = command(*inspect)
+    assert (status, said in line) == (2, True)
+  metadata.write_text(whole)
+  (record,) = metadata.parent.glob("*array_record*")
+  record.write_bytes(record.read_bytes()[:100])
+  status, _, (line,) = command(*inspect)
+  assert status == 2 and "these records cannot be read" in line
 
 
 def test_help_is_quick_and_ctrl_c_is_one_line():
