@@ -103,7 +103,7 @@ def test_the_recipes_for_clusters_type_flags_that_there_are(monkeypatch):
       assert flags.FLAGS.distributed and flags.FLAGS.config.data_dir
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_sigterm_before_training_frees_the_data_for_the_next_start(tmp_path):
   data = tmp_path / "data"
   line = [sys.executable, "-m", "infusenet_jax.main", "--config=configs/quickstart.py"]

@@ -78,7 +78,7 @@ def make_wheel(folder: Path) -> Path:
   return wheel
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_an_installed_wheel_trains_by_a_configs_name_in_an_empty_folder(tmp_path):
   site, empty = tmp_path / "site", tmp_path / "empty"
   empty.mkdir()

@@ -115,6 +115,7 @@ def run(trained, tmp_path, monkeypatch):
   return tmp_path / "ststnet", made
 
 
+@pytest.mark.slow
 def test_the_command_writes_tables_and_figures_and_goes_on_where_it_stopped(
   run, tmp_path, monkeypatch, capsys
 ):

@@ -21,7 +21,7 @@ def quick_ceilings(monkeypatch):
   monkeypatch.setattr(command, "measure_ceilings", lambda dtype: CEILINGS)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_run_measures_every_step_epochs_and_the_whole_run(
   tiny_config, quick_ceilings, tmp_path, capsys
 ):

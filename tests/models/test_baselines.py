@@ -81,9 +81,9 @@ def test_off_apexnet_ignores_strain(streams):
 @pytest.mark.parametrize(
   "name",
   [
-    "sssnet",
     "ststnet",
     "off_apexnet",
+    pytest.param("sssnet", marks=pytest.mark.slow),
     pytest.param("resnet18", marks=pytest.mark.slow),
   ],
 )

@@ -35,6 +35,7 @@ def test_the_prediction_of_a_clip_does_not_depend_on_its_batch(network, magnifie
   np.testing.assert_allclose(logits_of(model, *mixed)[0], together[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_concatenated_is_one_linear_layer_on_both_branches_features():
   model = Concatenated(**SMALL, rngs=nnx.Rngs(0))
   model.eval()

@@ -142,6 +142,7 @@ def _away_from_start(model):
     infusion.triangle[...] = 0.3 * jax.random.normal(jax.random.key(i), shape)
 
 
+@pytest.mark.slow
 def test_the_prediction_of_a_clip_is_the_same_alone_and_in_any_batch():
   model = _small()
   _away_from_start(model)
@@ -155,6 +156,7 @@ def test_the_prediction_of_a_clip_is_the_same_alone_and_in_any_batch():
   np.testing.assert_array_equal(model.flow_stem.bn1.mean[...], 0)
 
 
+@pytest.mark.slow
 def test_the_published_gate_lets_batch_mates_matter():
   model = _small(infusion="published", gate="batch")
   model.eval()
@@ -164,6 +166,7 @@ def test_the_published_gate_lets_batch_mates_matter():
   assert np.abs(alone[0] - together[0]).max() > 1e-5
 
 
+@pytest.mark.slow
 def test_unitary_infusion_starts_as_the_published_one_bit_for_bit():
   clips = _clips(2)
   published, unitary = (_small(infusion=i) for i in ("published", "unitary"))
@@ -176,6 +179,7 @@ def test_unitary_infusion_starts_as_the_published_one_bit_for_bit():
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("infusion", ["unitary", "published"])
 def test_rotations_given_are_used_and_change_nothing(infusion):
   model = _small(infusion=infusion)
@@ -227,6 +231,7 @@ def test_infused_nowhere_the_flow_says_nothing_to_the_magnified_branch():
   assert np.abs(flow_logits - expected).max() > 1e-5
 
 
+@pytest.mark.slow
 def test_without_the_window_apex_that_frame_changes_nothing():
   model = _small(window_apex=False)
   model.eval()
@@ -255,6 +260,7 @@ def test_training_on_clips_without_any_motion_stays_finite():
   np.testing.assert_allclose(model.flow_stem.bn1.var[...], 0.9, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_state():
   model = _small(dtype=jnp.bfloat16)
   model.train()

@@ -127,6 +127,7 @@ def test_two_processes_stop_together_and_one_or_two_go_on(command, tmp_path):
     np.testing.assert_allclose(logits, alone, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.release
 def test_two_processes_stream_each_their_rows_of_a_batch(command, tmp_path):
   python, _, _, *flags = command
   logs = tmp_path / "logs"

@@ -120,7 +120,7 @@ def checkpoint(tmp_path_factory):
   return model, path
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_no_epochs_test_a_checkpoint(checkpoint, train, clips, tmp_path):
   model, path = checkpoint
   config = small("infusenet")

@@ -28,6 +28,7 @@ def outcome(workdir) -> dict[str, bytes]:
   return {name: (workdir / name).read_bytes() for name in [*files, *sorted(losses)]}
 
 
+@pytest.mark.slow
 def test_a_run_preempted_at_any_step_ends_like_one_that_was_not(
   run_config, train, finished, tmp_path, monkeypatch
 ):

@@ -101,6 +101,7 @@ def assert_same_losses(one: Path, other: Path) -> None:
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("model", MODELS)
 def test_six_folds_on_six_devices_give_what_one_gives(model, tmp_path):
   assert run(tmp_path / "one", devices=1, fold=1, model=model) == 0
@@ -120,6 +121,7 @@ def test_six_folds_on_six_devices_give_what_one_gives(model, tmp_path):
   assert np.ptp(np.array(losses[0])[:, :, 1]) > 1e-3
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("model", MODELS)
 def test_folds_of_unequal_length_in_dispatches_of_four_steps_give_what_one_gives(
   model, tmp_path
@@ -134,13 +136,8 @@ def test_folds_of_unequal_length_in_dispatches_of_four_steps_give_what_one_gives
   assert_same_losses(tmp_path / "one", tmp_path / "four")
 
 
-@pytest.mark.parametrize(
-  "dispatch",
-  [
-    pytest.param(1, marks=pytest.mark.slow),
-    pytest.param(4, marks=pytest.mark.release),
-  ],
-)
+@pytest.mark.release
+@pytest.mark.parametrize("dispatch", [1, 4])
 def test_folds_side_by_side_are_told_each_its_own_priors(tmp_path, dispatch):
   go = functools.partial(run, model="ststnet", loss="focal")
   assert go(tmp_path / "one", devices=1, fold=1) == 0
@@ -163,6 +160,7 @@ def test_a_run_goes_on_however_its_folds_are_spread_over_devices(tmp_path):
   )
 
 
+@pytest.mark.slow
 def test_clips_that_do_not_fit_the_device_are_streamed_to_it(
   tiny_config, train, tmp_path, monkeypatch
 ):

@@ -57,6 +57,7 @@ class Steps(list):
   stop = 0
 
 
+@pytest.mark.slow
 def test_a_study_runs_what_is_missing_and_tabulates_what_is_finished(
   config, trained, tmp_path, caplog
 ):
@@ -103,6 +104,7 @@ def test_a_study_runs_what_is_missing_and_tabulates_what_is_finished(
   assert all("simulated data" in line for line in text.splitlines() if line[:1] == "#")
 
 
+@pytest.mark.slow
 def test_a_run_of_another_config_is_left_out_of_the_tables(
   config, trained, tmp_path, caplog
 ):

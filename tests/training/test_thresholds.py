@@ -84,6 +84,7 @@ def test_labels_of_the_database_that_is_tested_change_no_threshold(fitted, tmp_p
   assert (found.predictions.labels != fitted.predictions.labels).all()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_among_the_pairs_ends_like_one_that_was_not(
   fitted, tmp_path, monkeypatch
 ):

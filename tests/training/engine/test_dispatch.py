@@ -137,6 +137,7 @@ def test_clips_in_host_memory_are_sent_step_by_step(tiny_config, monkeypatch):
   assert make_inputs(arrays, 8, device_mesh(8), 20).steps_per_dispatch == 1
 
 
+@pytest.mark.slow
 def test_a_step_is_timed_as_the_run_will_make_it(tiny_config):
   tiny_config.model.name, count = "ststnet", 3
   network = build_network(tiny_config, device_mesh(8), count)

@@ -79,6 +79,7 @@ def params_after(config, steps: int, *, seed: int = 0, epoch_steps: int = 2):
   return seen
 
 
+@pytest.mark.slow
 def test_the_last_steps_of_a_cosine_hardly_move_the_parameters(tiny_config):
   tiny_config.train.update({"epochs": 5, "schedule": "constant", "mirror": False})
   constant = params_after(tiny_config, 10)

@@ -69,6 +69,7 @@ def test_training_lowers_the_loss_and_leaves_the_magnifier(
   assert network.train_steps._cache_size() == 1
 
 
+@pytest.mark.slow
 def test_a_step_that_is_not_finite_changes_nothing_and_is_named(
   tiny_config, network_and_state
 ):
