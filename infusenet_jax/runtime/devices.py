@@ -18,8 +18,9 @@ from infusenet_jax.runtime.errors import UserError
 # Seconds without a sign of life after which a process counts as dead.
 _HEARTBEAT = 30
 # Options of mallopt, numbered as in malloc.h, and their values: one arena
-# (M_ARENA_MAX), no mmap (M_MMAP_MAX), and no trimming below 2 GiB (M_TRIM_THRESHOLD).
-_MALLOC = {-8: 1, -4: 0, -1: 2**31 - 1}
+# (M_ARENA_MAX), no mmap (M_MMAP_MAX), and no trimming (M_TRIM_THRESHOLD), whose largest
+# number, 2 GiB, is less than a step at 224 px needs.
+_MALLOC = {-8: 1, -4: 0, -1: -1}
 # Messages of jaxlib 0.10 that mean that another process has ended. They come from gloo,
 # between CPUs (whose errors of other causes read "[enforce fail at"), from NCCL,
 # between GPUs (of whose errors only ncclRemoteError means this), and from the
