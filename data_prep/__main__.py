@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.schema import HEADS
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 
 DESCRIPTION = """\
@@ -135,6 +136,13 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     help="take flow and strain from the benchmark's *_uv_frames_secrets_of_OF.npy below"
     " DIR; the databases need no frames then, for networks that see flow alone",
   )
+  parser.add_argument(
+    "--head",
+    choices=HEADS,
+    default=HEADS[0],
+    help="removed: take the head's own motion since the onset out of flow, strain, apex"
+    " and window apex (default: kept)",
+  )
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
@@ -174,6 +182,7 @@ def _build(args: argparse.Namespace) -> int:
     flow=args.flow,
     strain=args.strain,
     flow_arrays=args.flow_arrays,
+    head=args.head,
   )
   opened = _sources(args)
   print_lines(opened.notes)

@@ -25,7 +25,7 @@ from data_prep.sources import Source, describe
 from infusenet_jax.clips.faces.detector import FaceDetector
 from infusenet_jax.clips.flow.measured import FLOW_BATCH, make_measure
 from infusenet_jax.clips.labels import DATABASES
-from infusenet_jax.clips.schema import FRAMES, VERSION, array_record
+from infusenet_jax.clips.schema import FRAMES, HEADS, UNSAID, VERSION, array_record
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
@@ -47,6 +47,7 @@ class Options:
   flow, strain: how they are measured; see `make_measure`.
   flow_arrays: folder of the CD6ME benchmark's flow arrays, to use in place of
     measuring.
+  head: what becomes of the head's own motion, one of `HEADS`.
   """
 
   size: int = 224
@@ -56,6 +57,7 @@ class Options:
   flow: str = "infusenet"
   strain: str = "textbook"
   flow_arrays: Path | None = None
+  head: str = HEADS[0]
 
   def identity(self) -> dict:
     """Returns the options that the records depend on, as in their metadata."""
@@ -68,6 +70,7 @@ class Options:
       "face_model": digest(model.read_bytes()) if model else None,
       "flow": "arrays" if self.flow_arrays else self.flow,
       "strain": "arrays" if self.flow_arrays else self.strain,
+      "head": self.head,
     }
 
   def detector(self) -> FaceDetector | None:
@@ -101,9 +104,14 @@ def build(
   Raises:
     UserError: nothing can be built at all.
   """
+  if options.head == "removed" and options.flow_arrays:
+    raise UserError(
+      "--head removed: the flow of --flow-arrays holds the head's motion; leave out one"
+      " of the two"
+    )
   options.detector()  # Complains now about a wrong model file, not per clip;
   array_record()  # and about a package that is missing.
-  measured = MeasuredFlow(make_measure(options.flow, options.strain))
+  measured = MeasuredFlow(make_measure(options.flow, options.strain), options.strain)
   outcomes, opened = [], []
   for source in sources:
     outcomes.append(Outcome(source.key, source.name, failure=source.failure))
@@ -190,7 +198,7 @@ def _build_database(
     to.finish(
       f"{database.complete_name}: onset, apex and window apex, aligned, with optical"
       " flow and action units",
-      identity
+      {n: x for n, x in identity.items() if (n, x) not in UNSAID.items()}
       | database.published
       | {field: getattr(outcome, field) for field in KEPT},
     )
@@ -217,7 +225,9 @@ def _write_clips(
   # Truth is known of simulated clips alone.
   truth = TruthWriter(database.folder.resolve().parent) if database.source else None
   for batch in _batches(_crops(database, options, outcome, bar)):
-    for crops, field in zip(batch, flow(batch), strict=True):
+    removed = options.head == "removed"
+    pairs = flow.steady(batch) if removed else zip(batch, flow(batch), strict=True)
+    for crops, field in pairs:
       to.write(_example(crops, field))
       onset = crops.keys.files[crops.keys.onset]
       alignments.add(crops.keys.clip, onset, crops.alignment)
@@ -226,6 +236,8 @@ def _write_clips(
       built.append(crops.keys.clip)
   if not built:
     raise UserError(f"{database.folder}: no clip is readable; {outcome.problems[-1]}")
+  if options.head == "removed":
+    outcome.notes.append("the head's own motion was removed from flow and apexes")
   outcome.notes += alignments.notes() + flow.notes()
   alignments.write(folder)
   if truth:

@@ -70,12 +70,15 @@ def load_crops(
     keys=keys,
     alignment=alignment,
     grey=np.stack([luma(first), luma(apex)]),
-    pngs={
-      name: cv2.imencode(".png", image)[1].tobytes() for name, image in pngs.items()
-    },
+    pngs={name: encode(image) for name, image in pngs.items()},
     window_apex=window.number,
     unreadable=unreadable,
   )
+
+
+def encode(image: np.ndarray) -> bytes:
+  """The PNG of a crop."""
+  return cv2.imencode(".png", image)[1].tobytes()
 
 
 def central_square(frame: np.ndarray, size: int) -> Alignment:

@@ -1,27 +1,55 @@
 """Where the flow and the strain of each clip come from: measured here, or an array."""
 
+import dataclasses
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
-from data_prep.crops import Crops
+from data_prep.crops import Crops, encode
 from data_prep.databases.annotations.clips import Clip
 from data_prep.flow_arrays import FlowArray
-from infusenet_jax.clips.flow.measured import Measure, measure_batch
+from infusenet_jax.clips.flow.measured import (
+  Measure,
+  measure_batch,
+  steady_batch,
+)
+from infusenet_jax.clips.schema import FRAMES
 
 
 class MeasuredFlow:
   """Flow of crops, measured in one way."""
 
-  def __init__(self, measure: Measure):
-    self._measure = measure
+  def __init__(self, measure: Measure, strain: str):
+    self._measure, self._strain = measure, strain
 
   def __call__(self, batch: Sequence[Crops]) -> np.ndarray:
     """(n, size, size, 3) float16 of up to `FLOW_BATCH` clips."""
     return measure_batch(self._measure, [crops.grey for crops in batch])
 
+  def steady(self, batch: Sequence[Crops]) -> list[tuple[Crops, np.ndarray]]:
+    """Crops and flow of up to `FLOW_BATCH` clips without the head's own motion.
+
+    Apex and window apex show the head where it was at the onset. The window apex stays
+    the frame that was chosen with the head's motion.
+    """
+    frames = [[_decoded(crops.pngs[name]) for name in FRAMES] for crops in batch]
+    steadied = steady_batch(self._measure, self._strain, frames)
+    return [
+      (dataclasses.replace(crops, pngs=crops.pngs | _encoded(found.crops)), found.flow)
+      for crops, found in zip(batch, steadied, strict=True)
+    ]
+
   def notes(self) -> list[str]:
     return []
+
+
+def _encoded(later: Sequence[np.ndarray]) -> dict[str, bytes]:
+  return {name: encode(crop) for name, crop in zip(FRAMES[1:], later, strict=True)}
+
+
+def _decoded(png: bytes) -> np.ndarray:
+  return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
 
 
 class ArrayFlow:

@@ -10,6 +10,7 @@ from infusenet_jax.clips.frames.images import flow_colours
 from infusenet_jax.clips.labels import AUS, database_name
 from infusenet_jax.clips.prepared import prepared_databases, read_metadata
 from infusenet_jax.clips.records import RecordSource
+from infusenet_jax.clips.schema import HEADS
 from infusenet_jax.runtime.errors import UserError
 
 CELL = 176  # Side of a picture on the sheet, pixels.
@@ -34,16 +35,19 @@ def inspect(data: Path, out: Path, clips: int = 4) -> int:
   }
   if not folders:
     raise UserError(f"--data {data}: no records there; write some with `build`")
-  rows, simulated = [], False
+  rows, simulated, heads = [], False, set()
   for folder in folders.values():
-    simulated |= read_metadata(folder)["simulated"]
+    metadata = read_metadata(folder)
+    simulated |= metadata["simulated"]
+    heads.add(metadata["head"])
     source = RecordSource(folder)
     chosen = np.unique(np.linspace(0, len(source) - 1, clips).round().astype(int))
     landmarks = read_landmarks(folder, CELL)
     rows += [_row(source[int(i)], landmarks) for i in chosen]
   title = np.full((40, rows[0].shape[1], 3), 255, np.uint8)
   words = "SIMULATED DATA   " if simulated else ""
-  _write(title, f"{words}onset, apex, window apex, flow, strain", 8, 27, 0.6)
+  held = "" if heads == {HEADS[0]} else "   head's motion removed"
+  _write(title, f"{words}onset, apex, window apex, flow, strain{held}", 8, 27, 0.6)
   sheet = np.concatenate([title, *rows])
   if not out.suffix:
     out = out.with_suffix(".png")
@@ -54,7 +58,9 @@ def inspect(data: Path, out: Path, clips: int = 4) -> int:
     raise UserError(f"--out {out}: cannot be written ({error})") from error
   if not written:
     raise UserError(f"--out {out}: cannot be written")
-  print(f"{out}: {len(rows)} clips of {len(folders)} databases")
+  print(
+    f"{out}: {len(rows)} clips of {len(folders)} databases{held and ',' + held[2:]}"
+  )
   return 0
 
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from infusenet_jax.clips.schema import UNSAID
 from infusenet_jax.runtime.errors import UserError
 
 # Words for fields of the records' identity in messages; other fields go by their name.
@@ -67,6 +68,7 @@ def find_finished(folder: Path, identity: dict) -> dict | None:
     raise UserError(f"{folder}: holds no finished records; {advice}") from error
   if not isinstance(have, dict):
     raise UserError(f"{folder}: its metadata.json holds no metadata; {advice}")
+  have = UNSAID | have
   differ = [
     f"{NAMES.get(field, field)} ({json.dumps(have.get(field))} there,"
     f" {json.dumps(value)} now)"

@@ -35,6 +35,7 @@ from infusenet_jax.artefacts.tables import write_study
 from infusenet_jax.artefacts.truth import read_truth
 from infusenet_jax.clips.prepared import records_identity
 from infusenet_jax.clips.records import Clips, load_clips
+from infusenet_jax.clips.schema import UNSAID
 from infusenet_jax.evaluate.predictions import read_predictions, write_predictions
 from infusenet_jax.runtime.devices import keep_compiled, keep_freed_memory
 from infusenet_jax.runtime.errors import UserError
@@ -111,6 +112,7 @@ def make_set(sets: Path, wanted: StudySet, source: dict) -> Path:
     f"--labels={source['labels']}",
     *source.get("difficulty", ()),
     *wanted.flags,
+    head=source.get("head", UNSAID["head"]),
   )
 
 

@@ -12,9 +12,13 @@ from tqdm import tqdm
 
 from infusenet_jax.artefacts.truth import face, share_inside
 from infusenet_jax.clips.labels import AUS
-from infusenet_jax.clips.prepared import prepared_databases, read_metadata
+from infusenet_jax.clips.prepared import (
+  head_of,
+  prepared_databases,
+  read_metadata,
+)
 from infusenet_jax.clips.records import Clips
-from infusenet_jax.clips.schema import GRID
+from infusenet_jax.clips.schema import GRID, UNSAID
 from infusenet_jax.evaluate.predictions import Predictions, concatenate
 from infusenet_jax.evaluate.protocol import folds
 from infusenet_jax.runtime.devices import device_mesh, even_batch
@@ -101,7 +105,8 @@ class Run:
       {"scale", "seed", "labels", "size"}: as config.simulated has them, and the side of
       the records in pixels.
 
-    One that is harder than the plain one has in addition the flags of its `difficulty`.
+    One that is harder than the plain one has in addition the flags of its `difficulty`,
+    and records without the head's own motion `head`.
 
     Raises:
       UserError: the run was not trained on simulated databases, their nuisance
@@ -110,6 +115,7 @@ class Run:
     config = self.config
     if not config.data_dir:
       source = config.simulated.to_dict() | {"size": config.record_size}
+      head = head_of(config.simulated)
     else:
       folder = next(iter(prepared_databases(config.data_dir).values()), None)
       if folder is None:
@@ -118,6 +124,7 @@ class Run:
         )
       metadata = read_metadata(folder)
       source = metadata["source"] | {"size": metadata["size"]}
+      head = metadata["head"]
     try:
       nuisance = source["nuisance"]
       found = {name: source[name] for name in ("scale", "seed", "labels", "size")}
@@ -132,7 +139,8 @@ class Run:
         "study compares with; train it again with --config.simulated.nuisance=1"
       )
     flags = difficulty_flags(source)
-    return found | ({"difficulty": flags} if flags else {})
+    found |= {"difficulty": flags} if flags else {}
+    return found | ({} if head == UNSAID["head"] else {"head": head})
 
   @functools.cached_property
   def network(self) -> Network:

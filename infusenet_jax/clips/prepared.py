@@ -1,9 +1,11 @@
 """Folders of prepared records: which databases they hold and how those were made."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from infusenet_jax.clips.labels import DATABASES, in_order, is_database
+from infusenet_jax.clips.schema import HEADS, UNSAID
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import read_json
 
@@ -11,9 +13,21 @@ METADATA = "metadata.json"
 INFO = "dataset_info.json"
 
 
-def simulated_records_folder(folder: str | Path, size: int) -> Path:
-  """Where the records of `size` px of the databases simulated in `folder` lie."""
-  return Path(folder) / f"records-{size}"
+def simulated_records_folder(simulated: Mapping[str, Any], size: int) -> Path:
+  """Where records of simulated databases lie.
+
+  Args:
+    simulated: a config's field `simulated`, of which `dir` and `head` count.
+    size: of the records, pixels.
+  """
+  head = head_of(simulated)
+  without = "" if head == HEADS[0] else f"-head-{head}"
+  return Path(simulated["dir"]) / f"records-{size}{without}"
+
+
+def head_of(simulated: Mapping[str, Any]) -> str:
+  """What becomes of the head's motion, one of `HEADS`; kept in configs of before."""
+  return simulated.get("head", HEADS[0])
 
 
 def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
@@ -81,7 +95,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
   """Reads the metadata.json that `data_prep build` wrote for one database.
 
   Its fields are described in schema.py. One of them, `simulated`, says whether the
-  clips were drawn by the simulator.
+  clips were drawn by the simulator. What it leaves out is added (`schema.UNSAID`).
 
   Raises:
     UserError: metadata.json cannot be read, or its field `simulated` is not a boolean.
@@ -93,7 +107,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
       f"{path}: its field 'simulated' is {content.get('simulated')!r}, expected true "
       f"or false; {_again(folder)}"
     )
-  return content
+  return UNSAID | content
 
 
 def require_frames(data_dir: str | Path) -> None:
@@ -123,6 +137,16 @@ def records_identity(data_dir: str | Path) -> dict[str, str]:
     key: str(read_metadata(folder).get("fingerprint"))
     for key, folder in prepared_databases(data_dir).items()
   }
+
+
+def without_head(data_dir: str | Path) -> list[str]:
+  """Names the databases whose records were made without the head's own motion.
+
+  Raises:
+    UserError: as in `read_metadata`.
+  """
+  folders = prepared_databases(data_dir).items()
+  return [key for key, folder in folders if read_metadata(folder)["head"] != HEADS[0]]
 
 
 def damaged(folder: Path, reason: str) -> UserError:

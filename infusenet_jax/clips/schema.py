@@ -17,6 +17,8 @@ database:
   centred: how many clips were cropped around the frame's centre because no face was
     found; their records say aligned = False.
   recipe, size, cropped, faces, face_model, fingerprint: what the records depend on.
+  head: "removed" where the head's own motion was taken out of flow and apexes; absent
+    where it was kept.
 """
 
 from typing import TYPE_CHECKING
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 VERSION = "1.0.0"
 SPLIT = "clips"  # Not "all", which TFDS reserves for the union of a dataset's splits.
 FRAMES = ("onset", "apex", "window_apex")
+HEADS = ("kept", "removed")  # What becomes of the head's own motion.
+# Fields that metadata leave out where they are as here.
+UNSAID = {"head": HEADS[0]}
 NAMES = ("database", "subject", "clip")  # Together they name a clip.
 TRUTH = "truth.npz"  # Where faces truly changed; beside records of simulated databases.
 # Masks in it: where action units moved the skin, and where bulges and folds of the skin

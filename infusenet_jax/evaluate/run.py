@@ -209,8 +209,7 @@ def stored_pictures(results: Results) -> Pictures | None:
   if not may_show(config):
     return None
   folder = Path(
-    config.data_dir
-    or simulated_records_folder(config.simulated.dir, config.record_size)
+    config.data_dir or simulated_records_folder(config.simulated, config.record_size)
   )
   without = "the report goes without pictures of clips"
   if not prepared_databases(folder):

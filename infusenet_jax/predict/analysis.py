@@ -168,6 +168,7 @@ def report_on(
       "crop": networks.record_size,
       "flow": networks.made.flow,
       "strain": networks.made.strain,
+      "head": networks.made.head,
     },
     versions=versions() | {"av": av.__version__},
     notes=(

@@ -15,12 +15,15 @@ from tqdm import tqdm
 
 from infusenet_jax.clips.faces.alignment import EYES_APART, Alignment, Face, warp
 from infusenet_jax.clips.faces.detector import FaceDetector, align_face
+from infusenet_jax.clips.flow.head import head_motion
 from infusenet_jax.clips.flow.measured import (
   FLOW_BATCH,
   FLOWS,
+  Measure,
   luma,
   make_measure,
   measure_batch,
+  steady_batch,
 )
 from infusenet_jax.clips.flow.strain import STRAINS
 from infusenet_jax.clips.labels import AUS
@@ -38,7 +41,6 @@ LEAST_FRAMES = 10  # and in how many frames it should be seen.
 MOST_HEAD = 10.0  # The head's motion, % of the distance between the eyes.
 MOST_LIGHT = 5.0  # Change of the face's brightness, % of it.
 
-_SAMPLES = 14  # Places along each side of a crop at which the head's motion is fitted.
 _REGION = 0.1  # Side of a region whose mean motion counts, in sides of the crop.
 _ROWS, _COLUMNS = (0.15, 0.95), (0.12, 0.88)  # Of the crop, where the face is.
 
@@ -58,6 +60,7 @@ class _Clip:
   apex: np.ndarray | None = None
   window: WindowApex | None = None
   flow: np.ndarray | None = None  # (size, size, 3) float16: u, v, strain.
+  head: np.ndarray | None = None  # (size, size, 2) its own motion, pixels.
   probability: np.ndarray = field(default_factory=lambda: np.full(len(AUS), np.nan))
   pictures: tuple[np.ndarray, np.ndarray] | tuple[()] = ()
 
@@ -145,6 +148,9 @@ def describe(
   )
   measure = make_measure(flow, strain)
   for batch in _batches(complete):
+    if made.head == "removed":
+      _steady(batch, measure, strain)
+      continue
     pairs = [np.stack([luma(clip.onset), luma(clip.apex)]) for clip in batch]
     for clip, flow in zip(batch, measure_batch(measure, pairs), strict=True):
       clip.flow = flow
@@ -157,6 +163,14 @@ def describe(
   return [
     _blink(spot, frames) if spot.kind == "blink" else next(described) for spot in spots
   ]
+
+
+def _steady(clips: Sequence[_Clip], measure: Measure, strain: str) -> None:
+  """Measures clips without the head's own motion, as networks' records have them."""
+  frames = [(clip.onset, clip.apex, clip.window_apex) for clip in clips]
+  for clip, found in zip(clips, steady_batch(measure, strain, frames), strict=True):
+    clip.flow, clip.head = found.flow, found.head
+    clip.apex, clip.window.crop = found.crops
 
 
 def _clip(spot: Spot, frames: Frames, size: int) -> _Clip:
@@ -231,8 +245,12 @@ def _interval(clip: _Clip, frames: Frames, networks: Networks, amp: float) -> In
   notes = clip.notes
   px = percent = float("nan")
   if clip.is_complete:
-    loose, head = _without_head(clip.flow[..., :2].astype(np.float32))
+    loose = clip.flow[..., :2].astype(np.float32)
+    if clip.head is None:  # It is still in the flow.
+      clip.head = head_motion(loose)
+      loose = loose - clip.head
     in_crop = _largest_region(loose)
+    head = float(np.median(np.linalg.norm(clip.head, axis=-1)))
     percent = 100 * in_crop / (EYES_APART * clip.size)
     px = percent / 100 * clip.alignment.face.eye_distance
     head_percent = 100 * head / (EYES_APART * clip.size)
@@ -271,23 +289,6 @@ def _when(spot: Spot, frames: Frames) -> dict:
     found[name] = int(frames.number[row])
     found[f"{name}_seconds"] = float(frames.seconds[row])
   return found
-
-
-def _without_head(flow: np.ndarray) -> tuple[np.ndarray, float]:
-  """Flow (S, S, 2) without the head's similarity transform, and how far that moves."""
-  size = len(flow)
-  at = np.linspace(0.1, 0.9, _SAMPLES) * (size - 1)
-  x, y = (grid.ravel() for grid in np.meshgrid(at, at))
-  here = np.stack([x, y], -1).astype(np.float32)
-  there = here + flow[y.astype(int), x.astype(int)]
-  matrix, _ = cv2.estimateAffinePartial2D(here, there, method=cv2.LMEDS, refineIters=10)
-  if matrix is None:
-    matrix = np.eye(2, 3)
-  rows, columns = np.mgrid[:size, :size]
-  points = np.stack([columns, rows, np.ones_like(rows)], -1) @ matrix.T
-  rigid = points - np.stack([columns, rows], -1)
-  head = float(np.median(np.linalg.norm(rigid, axis=-1)))
-  return flow - rigid.astype(np.float32), head
 
 
 def _largest_region(flow: np.ndarray) -> float:

@@ -262,14 +262,16 @@ def _warn_of_other_flow(networks: Networks, found: dict[str, Path]) -> None:
   made = networks.made
   for key, folder in found.items():
     metadata = read_metadata(folder)
-    theirs = tuple(metadata.get(x, getattr(made, x)) for x in ("flow", "strain"))
-    if theirs != (made.flow, made.strain):
+    theirs = tuple(
+      metadata.get(x, getattr(made, x)) for x in ("flow", "strain", "head")
+    )
+    ours = made.flow, made.strain, made.head
+    if theirs != ours:
       _log.warning(
-        "%s: flow and strain of %s are %s and %s, but the networks were trained on %s "
-        "and %s; scores may be lower for that",
+        "%s: flow, strain and the head's motion of %s are %s, %s and %s, but the "
+        "networks were trained on %s, %s and %s; scores may be lower for that",
         folder,
         key,
         *theirs,
-        made.flow,
-        made.strain,
+        *ours,
       )

@@ -10,7 +10,12 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import in_order
-from infusenet_jax.clips.prepared import find_records, records_identity, require_frames
+from infusenet_jax.clips.prepared import (
+  find_records,
+  records_identity,
+  require_frames,
+  without_head,
+)
 from infusenet_jax.clips.records import Clips, load_clips
 from infusenet_jax.evaluate.predictions import read_predictions, write_predictions
 from infusenet_jax.evaluate.protocol import folds, pairs
@@ -136,6 +141,10 @@ def load_records(config: ConfigDict) -> Records:
     make_records(config)
   wait_for_all("the records are there")
   data_dir = records_folder(config)
+  if without := without_head(data_dir):
+    _log.info(
+      "the head's own motion was removed from records of %s", ", ".join(without)
+    )
   return Records(load_clips(data_dir, config.image_size), records_identity(data_dir))
 
 

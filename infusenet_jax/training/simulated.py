@@ -17,9 +17,11 @@ from ml_collections import ConfigDict
 from infusenet_jax.clips.labels import CLIPS
 from infusenet_jax.clips.prepared import (
   count_clips,
+  head_of,
   prepared_databases,
   simulated_records_folder,
 )
+from infusenet_jax.clips.schema import HEADS
 from infusenet_jax.runtime.errors import UserError
 
 _DIFFICULTY = ("strength", "doubtful", "missed", "coders", "unlike")
@@ -31,7 +33,7 @@ def records_folder(config: ConfigDict) -> Path:
   """Returns the folder of records: `config.data_dir`, or that of simulated records."""
   if config.data_dir:
     return Path(config.data_dir)
-  return simulated_records_folder(config.simulated.dir, config.record_size)
+  return simulated_records_folder(config.simulated, config.record_size)
 
 
 def say_if_simulated(config: ConfigDict) -> None:
@@ -68,6 +70,7 @@ def make_records(config: ConfigDict) -> None:
     f"--labels={simulated.labels}",
     f"--nuisance={simulated.nuisance}",
     *difficulty_flags(simulated),
+    head=head_of(simulated),
   )
 
 
@@ -89,26 +92,30 @@ def difficulty_flags(simulated: Mapping[str, Any]) -> list[str]:
   return flags
 
 
-def simulated_records(folder: Path, size: int, *flags: str) -> Path:
+def simulated_records(
+  folder: Path, size: int, *flags: str, head: str = HEADS[0]
+) -> Path:
   """Makes simulated databases and their records, and returns the folder of the records.
 
-  Databases are written to FOLDER/databases, records to FOLDER/records-SIZE. What was
-  made there before with the same flags is used again.
+  Databases are written to FOLDER/databases, records to FOLDER/records-SIZE, or beside
+  it where the head's motion is removed. What was made there before with the same flags
+  is used again.
 
   Args:
     folder: for both.
     size: side of the crops in the records, pixels.
     flags: of `python -m data_prep simulate`, such as "--scale=0.1".
+    head: one of `schema.HEADS`.
 
   Raises:
     UserError: the folder holds databases or records with other settings, or they could
       not be made.
   """
-  databases, records = folder / "databases", simulated_records_folder(folder, size)
+  databases = folder / "databases"
+  records = simulated_records_folder({"dir": folder, "head": head}, size)
   _data_prep(folder, "simulate", f"--out={databases}", "--frames=key", *flags)
-  _data_prep(
-    folder, "build", f"--root={databases}", f"--out={records}", f"--size={size}"
-  )
+  made = f"--root={databases}", f"--out={records}", f"--size={size}", f"--head={head}"
+  _data_prep(folder, "build", *made)
   if missing := CLIPS.keys() - prepared_databases(records).keys():
     raise UserError(
       f"{records}: no records of {', '.join(sorted(missing))}, although `python -m "

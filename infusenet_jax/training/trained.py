@@ -12,7 +12,12 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import in_order
-from infusenet_jax.clips.prepared import prepared_databases, read_metadata
+from infusenet_jax.clips.prepared import (
+  head_of,
+  prepared_databases,
+  read_metadata,
+)
+from infusenet_jax.clips.schema import HEADS
 from infusenet_jax.evaluate.predictions import Predictions, read_predictions
 from infusenet_jax.evaluate.thresholds import thresholds_of
 from infusenet_jax.runtime.errors import UserError
@@ -137,19 +142,21 @@ class Made:
     size: pixels of their crops.
     flow: one of `data_prep`'s kinds of flow, or "arrays" of a licensee's own.
     strain: one of `clips.strain.STRAINS`, or "arrays".
+    head: one of `clips.schema.HEADS`.
     one_kind: whether it is known that all clips are simulated, or that none is.
   """
 
   size: int
   flow: str = "infusenet"
   strain: str = "textbook"
+  head: str = HEADS[0]
   one_kind: bool = True
 
 
 def records_made(config: ConfigDict) -> Made:
   """How a run's records were made; as by default where they are gone."""
   if not config.data_dir:
-    return Made(config.record_size)
+    return Made(config.record_size, head=head_of(config.simulated))
   try:
     found = [read_metadata(x) for x in prepared_databases(config.data_dir).values()]
   except UserError:
@@ -161,6 +168,7 @@ def records_made(config: ConfigDict) -> Made:
     size=first.get("size", config.image_size),
     flow=first.get("flow", Made.flow),
     strain=first.get("strain", Made.strain),
+    head=first["head"],
     one_kind=len({metadata["simulated"] for metadata in found}) == 1,
   )
 

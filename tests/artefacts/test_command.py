@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from configs import baselines
 from infusenet_jax.artefacts import command
-from infusenet_jax.artefacts.runs import Look
+from infusenet_jax.artefacts.runs import Look, Run
 from infusenet_jax.artefacts.scores import pointing, response, robustness
 from infusenet_jax.clips.labels import AUS
 from infusenet_jax.clips.schema import GRID
@@ -219,3 +220,21 @@ def test_the_study_runs_from_nothing(tiny_config, tmp_path, monkeypatch):
   assert shown["flow input"]["mean"] > shown["region"]["mean"]
   page = (tmp_path / "infusenet/report.html").read_text()
   assert "gate 4, up to" in page and "magnified saliency, up to" in page
+
+
+def test_test_sets_lose_the_heads_motion_where_the_training_set_did(
+  monkeypatch, tmp_path
+):
+  config = baselines.get_config("sssnet,quickstart")
+  run = SimpleNamespace(config=config, workdir=tmp_path)
+  asked = []
+  monkeypatch.setattr(
+    command, "simulated_records", lambda *given, head: asked.append(head)
+  )
+  sources = []
+  for head in ("kept", "removed"):
+    config.simulated.head = head
+    sources.append(Run.trained_on(run))
+    command.make_set(tmp_path, command.SETS[0], sources[-1])
+  assert asked == ["kept", "removed"]
+  assert sources[1] == sources[0] | {"head": "removed"}

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from infusenet_jax.clips.faces.detector import FaceDetector
+from infusenet_jax.clips.flow import measured
 from infusenet_jax.clips.labels import AUS
+from infusenet_jax.clips.schema import HEADS
 from infusenet_jax.predict.aus import PICTURE, _nearest, describe
 from infusenet_jax.predict.findings import Spot
 from infusenet_jax.predict.watch.track import follow
 from infusenet_jax.predict.watch.video import open_footage
-from tests.predict.films import face, smiles, wall
+from infusenet_jax.training.trained import Made
+from tests.predict.films import face, pretended_measure, smiles, wall
 
 
 def look(pretended, images, spots, fps=50, **options):
@@ -124,3 +127,30 @@ def test_onset_and_apex_may_be_one_frame(pretended):
   (found,) = look(pretended, smiles(5), [Spot(2, 2, 2, "given", 0.0)])
   assert found.motion_px == pytest.approx(0, abs=0.1)
   np.testing.assert_array_equal(found.pictures.onset, found.pictures.apex)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_networks_see_the_head_as_in_their_records(pretended, monkeypatch, head):
+  images, seen = [face()] * 9, []
+  images[2:7] = [np.roll(face(), (1, 2), (0, 1))] * 5
+  monkeypatch.setattr(
+    measured, "optical_flow", lambda *pair: pretended_measure("", "")(*pair)[..., :2]
+  )
+  monkeypatch.setattr(pretended, "made", Made(64, head=head), raising=False)
+  monkeypatch.setattr(
+    pretended,
+    "probabilities",
+    lambda *given: seen.append(given) or np.zeros((1, len(AUS))),
+    raising=False,
+  )
+  (found,) = look(pretended, images, [Spot(0, 4, 8, "expression", 3.0)])
+  ((onset, apex, flow, window),) = seen
+  moved = np.linalg.norm(flow[0, 12:-12, 12:-12, :2].astype(float), axis=-1).mean()
+  changed = [
+    np.abs(x[0].astype(int) - onset[0])[12:-12, 12:-12].mean() for x in (apex, window)
+  ]
+  if head == "kept":
+    assert moved > 1 and min(changed) > 8
+  else:
+    assert moved < 0.3 and max(changed) < 4
+  assert found.motion_px < 0.5  # The head's own does not count, in either case.

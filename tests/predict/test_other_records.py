@@ -156,5 +156,8 @@ def test_where_nothing_can_be_written_or_read_is_one_line(six, records, tmp_path
 
 
 def test_flow_of_another_kind_gets_a_line(six, records, tmp_path, caplog):
-  predict_records(six, records(["samm"], flow="tvl1"), tmp_path / "out")
-  assert "are tvl1 and textbook, but the networks were trained on" in caplog.text
+  made = {"flow": "tvl1", "head": "removed"}
+  predict_records(six, records(["samm"], **made), tmp_path / "out")
+  assert (
+    "are tvl1, textbook and removed, but the networks were trained on" in caplog.text
+  )

@@ -9,6 +9,7 @@ from data_prep.simulator.writer import Parameters, simulate
 from data_prep.sources import open_root
 from infusenet_jax.clips.frames.images import read_frame
 from infusenet_jax.predict import analysis
+from infusenet_jax.training.trained import Made
 from tests.data_prep.builds import SIZE, build, records
 from tests.predict.films import PretendedNetworks, write_film
 
@@ -31,10 +32,14 @@ def simulated(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("key", ["casme2", "samm", "casme3a"])
-def test_a_video_and_its_record(simulated, tmp_path, key):
+@pytest.mark.parametrize(
+  ("key", "head"),
+  [("casme2", "kept"), ("samm", "kept"), ("casme3a", "kept"), ("samm", "removed")],
+)
+def test_a_video_and_its_record(simulated, tmp_path, key, head):
   """FFV1 in RGB keeps every value; so crops are the same and flow nearly so."""
-  (outcome,) = build(simulated, tmp_path / "records", [key], faces="find", size=SIZE)
+  options = {"faces": "find", "size": SIZE, "head": head}
+  (outcome,) = build(simulated, tmp_path / "records", [key], **options)
   assert not outcome.failure
   by_clip = {
     (row["subject"], row["clip"]): row for row in records(tmp_path / "records", key)
@@ -47,12 +52,15 @@ def test_a_video_and_its_record(simulated, tmp_path, key):
     seconds = [(number - numbers[0]) / keys.fps for number in numbers]
     path = write_film(tmp_path / "a.mkv", images, seconds=seconds)
     networks = Shown()
+    networks.made = Made(SIZE, head=head)
     given = [tuple(map(numbers.index, (keys.onset, keys.apex, keys.apex)))]
     analysis.analyse(path, networks=networks, intervals=given, pictures=False)
     onset, apex, flow, window = (array[0] for array in networks.seen)
     record = by_clip[keys.clip.subject.encode(), keys.clip.name.encode()]
     np.testing.assert_array_equal(onset, record["onset"])
-    np.testing.assert_array_equal(apex, record["apex"])
-    np.testing.assert_array_equal(window, record["window_apex"])
-    np.testing.assert_allclose(flow, record["flow"], atol=2e-3)
+    # Where the head is taken out, flow of other batches may round a grey value.
+    most = 0 if head == "kept" else 1
+    for array, name in ((apex, "apex"), (window, "window_apex")):
+      assert np.abs(array.astype(int) - record[name]).max() <= most
+    np.testing.assert_allclose(flow, record["flow"], atol=2e-3 if not most else 1e-2)
     assert cv2.norm(onset, apex, cv2.NORM_L1) > 0

@@ -10,6 +10,7 @@ from data_prep.simulator.writer import Parameters
 from infusenet_jax.clips.labels import CLIPS
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training import simulated
+from infusenet_jax.training.engine.config import check_config
 
 
 def test_databases_that_a_build_did_not_get_to_are_named(tmp_path, monkeypatch):
@@ -44,3 +45,27 @@ def test_a_harder_simulation_is_asked_for_by_its_flags(monkeypatch):
   assert simulated.difficulty_flags(source) == flags
   assert simulated.difficulty_flags(quickstart.get_config().simulated) == []
   assert simulated.difficulty_flags(Parameters().as_json()) == []
+
+
+def test_records_without_the_heads_motion_lie_beside_the_others(monkeypatch):
+  lines = []
+  monkeypatch.setattr(simulated, "_data_prep", lambda folder, *line: lines.append(line))
+  monkeypatch.setattr(simulated, "prepared_databases", lambda folder: CLIPS)
+  folders = []
+  for head in ("kept", "removed"):
+    config = quickstart.get_config()
+    config.simulated.head = head
+    check_config(config)
+    simulated.make_records(config)
+    folders.append(simulated.records_folder(config))
+    assert {f"--head={head}", f"--out={folders[-1]}"} < set(lines[-1])
+  assert [folder.name for folder in folders] == [
+    *("records-112", "records-112-head-removed")
+  ]
+  assert lines[0] == lines[2]  # Of the same databases.
+  del config.simulated.head  # As in configs from before there was a choice.
+  assert simulated.records_folder(config) == folders[0]
+  config.simulated.head = "held"
+  expected = "config.simulated.head is 'held'; expected one of kept, removed"
+  with pytest.raises(UserError, match=expected):
+    check_config(config)

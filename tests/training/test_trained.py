@@ -82,6 +82,10 @@ def test_a_run_that_tested_weights_from_a_file_has_them_again(whole, monkeypatch
 def test_how_records_were_made_is_found_where_they_are(tmp_path):
   config = make_tiny_config()
   assert records_made(config) == Made(112, "infusenet", "textbook")
+  config.simulated.head = "removed"
+  assert records_made(config) == Made(112, head="removed")
+  del config.simulated.head  # As in configs from before there was a choice.
+  assert records_made(config) == Made(112)
   config.data_dir = str(tmp_path)
   assert records_made(config) == Made(32, one_kind=False)
   folder = tmp_path / "samm" / "1.0.0"
@@ -90,6 +94,9 @@ def test_how_records_were_made_is_found_where_they_are(tmp_path):
   metadata = {"simulated": False, "size": 96, "flow": "tvl1", "strain": "benchmark"}
   (folder / "metadata.json").write_text(json.dumps(metadata))
   assert records_made(config) == Made(96, "tvl1", "benchmark")
+  metadata["head"] = "removed"
+  (folder / "metadata.json").write_text(json.dumps(metadata))
+  assert records_made(config) == Made(96, "tvl1", "benchmark", "removed")
   other = tmp_path / "mmew" / "1.0.0"
   other.mkdir(parents=True)
   (other / "dataset_info.json").write_text("{}")

@@ -1,11 +1,17 @@
 """Flow and strain between onset and apex, measured as records hold them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from infusenet_jax.clips.flow.head import (
+  crop_without_head,
+  flow_without_head,
+  head_motion,
+)
 from infusenet_jax.clips.flow.optical_flow import optical_flow
 from infusenet_jax.clips.flow.strain import STRAINS
 from infusenet_jax.runtime.errors import UserError
@@ -50,6 +56,54 @@ def measure_batch(measure: Measure, pairs: Sequence[np.ndarray]) -> np.ndarray:
   grey = np.zeros((2, FLOW_BATCH, *pairs[0].shape[1:]), np.float32)
   grey[:, : len(pairs)] = np.stack(pairs, 1)
   return measure(*grey)[: len(pairs)]
+
+
+@dataclass(frozen=True)
+class Steadied:
+  """A clip without the head's own motion since its onset.
+
+  Attributes:
+    flow: (size, size, 3) float16 from the onset to the first of `crops`.
+    crops: the later crops, with the head where it was at the onset.
+    head: (size, size, 2) float32, how it had moved in the first of them, pixels.
+  """
+
+  flow: np.ndarray
+  crops: list[np.ndarray]
+  head: np.ndarray
+
+
+def steady_batch(
+  measure: Measure, strain: str, clips: Sequence[Sequence[np.ndarray]]
+) -> list[Steadied]:
+  """Measures clips and takes the head's own motion out of flow, strain and crops.
+
+  Args:
+    measure, strain: of `make_measure`, and its strain.
+    clips: up to `FLOW_BATCH`, of each the onset and as many later crops, (size, size,
+      3) uint8, blue-green-red, under one alignment.
+  """
+  onsets, *later = zip(*clips, strict=True)
+  fields = [
+    measure_batch(measure, [np.stack([luma(a), luma(b)]) for a, b in pairs])
+    for pairs in (list(zip(onsets, crops, strict=True)) for crops in later)
+  ]
+  steadied = []
+  for crops, own in zip(
+    zip(*later, strict=True), zip(*fields, strict=True), strict=True
+  ):
+    flows = [field[..., :2].astype(np.float32) for field in own]
+    heads = [head_motion(flow) for flow in flows]
+    rest = flow_without_head(flows[0], heads[0])
+    change = np.asarray(STRAINS[strain](rest))[..., None]
+    steadied.append(
+      Steadied(
+        flow=np.concatenate([rest, change], -1).astype(np.float16),
+        crops=[crop_without_head(c, h) for c, h in zip(crops, heads, strict=True)],
+        head=heads[0],
+      )
+    )
+  return steadied
 
 
 def luma(image: np.ndarray) -> np.ndarray:

@@ -104,6 +104,7 @@ def describe(program: Program, networks: Networks) -> dict[str, Any]:
       " fractions of the size; one alignment, found in the onset, for all crops",
     },
     "flow": networks.made.flow,
+    "head": networks.made.head,
     "model": json.loads(json.dumps(networks.card, default=str)),
     "versions": versions(),
   }

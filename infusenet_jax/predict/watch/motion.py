@@ -3,17 +3,23 @@
 Flow (clips/flow, which the light does not fool) is measured on small aligned crops,
 from a reference to each frame that follows it; the reference itself moves on every
 `REFERENCE` seconds, and what it had moved by then is carried along. What a head does is
-fitted to the parts that no muscle moves, as that of a rigid body seen from afar: each
-component of the flow is a sum of 1, x, y and the depth of a face, and muscles are
-outliers. What is left is the path of each point of the face, in % of the distance
-between the eyes: it drifts by what every new reference adds, so only its changes over
-less than about a second mean something.
+fitted to the parts that no muscle moves, as that of the rigid body of
+`clips.flow.head`; muscles are outliers. What is left is the path of each point of the
+face, in % of the distance between the eyes: it drifts by what every new reference adds,
+so only its changes over less than about a second mean something.
 """
 
-import cv2
 import numpy as np
 
-from infusenet_jax.clips.faces.alignment import EYES_APART, EYES_CENTRE
+from infusenet_jax.clips.faces.alignment import EYES_APART
+from infusenet_jax.clips.flow.head import (
+  NODES,
+  basis,
+  bump,
+  face,
+  places,
+  to_nodes,
+)
 from infusenet_jax.clips.flow.optical_flow import optical_flow
 from infusenet_jax.predict.findings import REGIONS
 
@@ -45,9 +51,8 @@ POINTS = (
 )
 UPPER_LIDS = tuple(i for i, p in enumerate(POINTS) if p[0][:3] == "eye" and p[2] < 0)
 _REACH = 0.10  # Sigma of a point's window, distances between the eyes.
-_STEP = 4  # Pixels between the nodes that flow is averaged to.
 _ROUNDS = 5  # Of the robust fit of the head's motion.
-_OUTLIER = 0.12  # Pixels of flow that count half in it.
+_OUTLIER = 0.12  # Pixels of flow off the head's motion that count a quarter.
 
 
 class Motion:
@@ -118,36 +123,27 @@ def points_moved(flow: np.ndarray) -> np.ndarray:
   Returns:
     (P, 2) float32, % of the distance between the eyes.
   """
-  side = SIZE // _STEP
-  nodes = cv2.resize(flow, (side, side), interpolation=cv2.INTER_AREA).reshape(-1, 2)
-  moved = _WINDOWS @ (nodes - _BASIS @ _head(nodes))
+  nodes = to_nodes(flow)
+  moved = _WINDOWS @ (nodes - basis(NODES) @ _head(nodes))
   return (100 / (EYES_APART * SIZE) * moved).astype(np.float32)
 
 
 def _head(nodes: np.ndarray) -> np.ndarray:
   """Coefficients (4, 2) of the head's motion in the basis, robustly."""
-  weights = _STABLE
+  columns, weights = basis(NODES), _STABLE
   for _ in range(_ROUNDS):
-    weighted = _BASIS * weights[:, None]
-    fit = np.linalg.solve(weighted.T @ _BASIS + 1e-6 * np.eye(4), weighted.T @ nodes)
-    off = ((nodes - _BASIS @ fit) ** 2).sum(1)
+    weighted = columns * weights[:, None]
+    fit = np.linalg.solve(weighted.T @ columns + 1e-6 * np.eye(4), weighted.T @ nodes)
+    off = ((nodes - columns @ fit) ** 2).sum(1)
     weights = _STABLE / (1 + off / _OUTLIER**2) ** 2  # Geman and McClure's.
   return fit
 
 
-def _geometry() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Basis (N, 4) of a head's motion, its stable parts (N,), points' windows (P, N)."""
-  place = (np.arange(SIZE // _STEP) + 0.5) * _STEP / SIZE
-  x, y = (
-    v.ravel() for v in np.meshgrid(*((place - c) / EYES_APART for c in EYES_CENTRE))
-  )
-  # A face is a piece of an ellipsoid with a nose on it.
-  depth = 1.0 * np.sqrt(np.clip(1 - (x / 1.3) ** 2 - ((y - 0.4) / 1.8) ** 2, 0.05, 1))
-  depth += 0.3 * _bump(x, y, 0, 0.55, 0.16, 0.28)
-  basis = np.stack([np.ones_like(x), x, y, depth], 1)
-  face = np.clip((1 - np.hypot(x / 1.1, (y - 0.35) / 1.45)) / 0.15, 0, 1)
+def _geometry() -> tuple[np.ndarray, np.ndarray]:
+  """The stable parts of a head (N,) and the windows of the points (P, N)."""
+  x, y = places(NODES)
   moving = sum(
-    _bump(x, y, side * cx, cy, sx, sy)
+    bump(x, y, side * cx, cy, sx, sy)
     for side in (-1, 1)
     for cx, cy, sx, sy in (
       (0.45, -0.4, 0.35, 0.14),
@@ -156,18 +152,12 @@ def _geometry() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
       (0.12, 1.55, 0.25, 0.2),
     )
   )
-  stable = face * np.clip(1 - 1.2 * moving, 0, 1)
-  windows = np.stack([_bump(x, y, cx, cy, _REACH, _REACH) for _, cx, cy in POINTS])
-  return basis, stable, windows / windows.sum(1, keepdims=True)
+  stable = face(x, y) * np.clip(1 - 1.2 * moving, 0, 1)
+  windows = np.stack([bump(x, y, cx, cy, _REACH, _REACH) for _, cx, cy in POINTS])
+  return stable, windows / windows.sum(1, keepdims=True)
 
 
-def _bump(x, y, centre_x, centre_y, sigma_x, sigma_y) -> np.ndarray:
-  return np.exp(
-    -0.5 * (((x - centre_x) / sigma_x) ** 2 + ((y - centre_y) / sigma_y) ** 2)
-  )
-
-
-_BASIS, _STABLE, _WINDOWS = _geometry()
+_STABLE, _WINDOWS = _geometry()
 
 
 def by_region(values: np.ndarray) -> np.ndarray:

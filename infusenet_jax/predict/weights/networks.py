@@ -106,7 +106,9 @@ class Networks:
   ) -> np.ndarray:
     """The probability of each AU, calibrated where `calibration` is there.
 
-    Crops are best of `record_size`: then they are resized exactly as records are.
+    Crops are best of `record_size`: then they are resized exactly as records are. Where
+    `made.head` is "removed", they and the flow are without the head's own motion, as
+    `clips.flow.measured.steady_batch` makes them.
 
     Args:
       onset, apex: (N, S, S, 3) uint8 RGB, aligned by the onset.

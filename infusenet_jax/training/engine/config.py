@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import DATABASES, is_database
+from infusenet_jax.clips.prepared import head_of
+from infusenet_jax.clips.schema import HEADS
 from infusenet_jax.evaluate.thresholds import FITTED, ZERO
 from infusenet_jax.models.baselines import BASELINES, STREAMS
 from infusenet_jax.models.branches import BRANCHES
@@ -143,6 +145,10 @@ def _is_seed(seed: object) -> bool:
 
 
 def _check_simulated(simulated: ConfigDict) -> None:
+  if (head := head_of(simulated)) not in HEADS:
+    raise UserError(
+      f"config.simulated.head is {head!r}; expected one of {', '.join(HEADS)}"
+    )
   if not 0 < simulated.scale <= 1:
     raise UserError(
       f"config.simulated.scale is {simulated.scale}; expected above 0 and up to 1"
