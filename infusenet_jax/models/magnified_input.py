@@ -1,7 +1,7 @@
 """What a classifier sees of the frames: magnified motion, and what it is read against.
 
-A magnified difference of latents alone does not say which way something moved: it has
-the sign of the texture's gradient there, which only the onset shows. `reference` puts
+A difference of latents alone does not say which way something moved: it has the sign of
+the texture's gradient there, which only the onset shows. `reference` puts
 beside the differences what they can be read against.
 """
 
