@@ -8,6 +8,11 @@ The name is one of
   resnet18: ResNet-18 on flow, at 112 px or what there is of them;
   resnet18_reconstructed: ResNet-18 on magnified frames that were decoded, minus the
     decoded onset;
+  resnet18_difference: ResNet-18 on apex minus onset and window apex minus onset, as
+    they are;
+  concatenated_difference: ResNet-18 on these and the flow, as one image of 9 channels;
+  concatenated_features_difference: a ResNet-18 on each, their pooled features beside
+    each other;
   magnified_branch, flow_branch: one of InfuseNet's branches alone;
   concatenated: InfuseNet's branches side by side, without infusion.
 After it stands the config that it is compared in, cd6me (default) or quickstart.
@@ -27,7 +32,13 @@ NETWORKS = (
   *("flow_branch", "magnified_branch", "concatenated"),
 )
 MODELS = {name: {"name": name} for name in NETWORKS} | {
-  "resnet18_reconstructed": {"name": "magnified_branch", "magnified": "reconstructed"}
+  "resnet18_reconstructed": {"name": "magnified_branch", "magnified": "reconstructed"},
+  "resnet18_difference": {"name": "magnified_branch", "magnified": "difference"},
+  "concatenated_difference": {"name": "concatenated_input", "magnified": "difference"},
+  "concatenated_features_difference": {
+    "name": "concatenated",
+    "magnified": "difference",
+  },
 }
 SCALES = ("cd6me", "quickstart")
 

@@ -52,9 +52,13 @@ def get_config() -> ConfigDict:
       "infusion": "unitary",  # or "published"
       "gate": "clip",  # or "batch", as published
       "infused": 5,  # places that infuse: stages 1 to 4, pooled; in the others none
-      "magnified": "latents",  # or "reconstructed": decoded frames minus the onset
+      # Or "reconstructed": decoded frames minus the onset; or "difference": frames
+      # minus the onset, nothing magnified.
+      "magnified": "latents",
       "window_apex": True,  # whether the window apex is magnified as well as the apex
       "amp": 10.0,  # magnification factor
+      "more_amps": (),  # further ones, such as (5.0, 20.0), seen beside it
+      "reference": "",  # beside the latents "onset" or "signed" (docs/magnifier.md)
       "width": 64,  # channels of the first stage
       "magnifier_weights": "pretrained",  # ours; or a .npz or PyTorch file
       "resnet_weights": "",  # a torchvision or timm ResNet-18 for the trunks, or none

@@ -4,23 +4,27 @@
     python -m infusenet_jax.main --config=study:ablations
     python -m infusenet_jax.main --config=study:rates
     python -m infusenet_jax.main --config=study:losses
+    python -m infusenet_jax.main --config=study:reference
 
 models: the baselines, InfuseNet as published and ours. ablations: one change of ours at
 a time. rates: every model at several rates, one seed, two folds, on another draw of the
 simulated databases, so that the choice of a rate never sees the clips of the others.
 losses: InfuseNet, ResNet-18 on flow and SSSNet by loss and by where their logits are
 decided, on simulated databases whose AUs are as rare as in the six; where thresholds
-are fitted, 21 networks a seed are trained instead of 6.
+are fitted, 21 networks a seed are trained instead of 6. reference: what the magnified
+branch can be read against, and frames that nothing magnifies, on the databases and by
+the recipe of the config cd6me_simulated.
 
 Each variant is a run of its own in WORKDIR/<variant>, which is kept and resumed as any
 other; models and ablations share a workdir and the runs that both need.
 `--config.only=sssnet,ststnet` runs some, in one process or in several side by side.
 Every field of the config cd6me can be overridden, for all variants at once.
 
-The scale is reduced for two cores: simulated databases of a quarter of the published
-clips with evenly spread AUs, 64 px instead of 224, a quarter of the width, 16 epochs of
-batches of 16 instead of 200 of 32, 3 seeds instead of 5, and the quickstart's recipe,
-whose learning rate is the best of `rates` or within a point of it.
+The scale of all but `reference` is reduced for two cores: simulated databases of a
+quarter of the published clips with evenly spread AUs, 64 px instead of 224, a quarter
+of the width, 16 epochs of batches of 16 instead of 200 of 32, 3 seeds instead of 5, and
+the quickstart's recipe, whose learning rate is the best of `rates` or within a point of
+it.
 docs/results.md: what came out.
 """
 
@@ -59,6 +63,14 @@ TRIED = {"1e-3": 1e-3, "3e-3": 3e-3, "1e-2": 1e-2}  # Learning rates.
 LEARNERS = (OURS, "resnet18", "sssnet")
 LOSSES = ("bce", "focal", "logit_adjusted")
 DECIDED = {"": "0", "-fitted": "fitted"}
+
+# What the magnified branch sees beside the published differences, as changes in
+# config.model.
+BESIDE = {
+  "onset": {"reference": "onset"},
+  "signed": {"reference": "signed"},
+  "amps": {"more_amps": (5.0, 20.0)},
+}
 
 # One change of ours each.
 CHANGES = {
@@ -178,9 +190,49 @@ def _losses(config: ConfigDict) -> None:
   )
 
 
+def _reference(config: ConfigDict) -> None:
+  hard = shipped("cd6me_simulated").get_config()
+  config.name = "study-reference"
+  for field in ("simulated", "train"):
+    config[field].update(hard[field])
+  config.study.reference = OURS
+  flow_and_frames = (
+    *("resnet18", "resnet18_difference"),
+    *("concatenated_difference", "concatenated_features_difference"),
+  )
+  branches = ("magnified_branch", "concatenated")
+  networks = {
+    **{name: BASELINES[name] for name in (*flow_and_frames, *branches)},
+    "infusenet-published": PUBLISHED,
+    OURS: {},
+  }
+  with_more = {
+    f"{name}-{beside}": networks[base] | change
+    for name, base in (("infusenet", OURS), ("magnified_branch", "magnified_branch"))
+    for beside, change in BESIDE.items()
+  }
+  config.study.variants = {
+    name: {"model": model} for name, model in (networks | with_more).items()
+  }
+  config.study.tables = (
+    ("Networks", tuple((name, name) for name in networks)),
+    *(
+      (
+        title,
+        (("as published", base), *((x, f"{name}-{x}") for x in BESIDE)),
+      )
+      for title, name, base in (
+        ("Beside the differences, in InfuseNet", "infusenet", OURS),
+        ("The same, magnified branch alone", "magnified_branch", "magnified_branch"),
+      )
+    ),
+  )
+
+
 STUDIES = {
   "models": _models,
   "ablations": _ablations,
   "rates": _rates,
   "losses": _losses,
+  "reference": _reference,
 }

@@ -3,7 +3,7 @@
 import jax
 from flax import nnx
 
-from infusenet_jax.models.magnifier import MagnifiedInput
+from infusenet_jax.models.magnified_input import MagnifiedInput
 
 
 class Classifier(nnx.Module):
@@ -13,8 +13,9 @@ class Classifier(nnx.Module):
   (B, A) of every head, or `pooled_features` and a linear layer `head`. Flow is
   (B, H, W, 3): horizontal flow, vertical flow and strain, each scaled to [0, 1] per
   clip. `latents` is what `magnified_latents` returned, and None for a network that sees
-  nothing but the flow. A network that sees frames too sets `magnified` and has a
-  `magnifier`; one with infusion overrides `rotations` and `infused_stages`.
+  nothing but the flow. A network that sees frames too sets `magnified` and `magnifier`,
+  which is None where nothing is magnified; one with infusion overrides `rotations` and
+  `infused_stages`.
 
   Attributes:
     head_names: one for each array that `heads` returns; ("flow", "magnified") for

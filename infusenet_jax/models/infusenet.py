@@ -18,7 +18,7 @@ from infusenet_jax.models.infusion import (
   UnitaryInfusion,
   rotations_of,
 )
-from infusenet_jax.models.magnifier import MagnifiedInput, Magnifier
+from infusenet_jax.models.magnified_input import MagnifiedInput
 
 INFUSIONS = ("unitary", "published")
 PLACES = 5
@@ -38,15 +38,14 @@ class InfuseNet(Classifier):
     gate: "clip" or "batch": what the gate's minimum and maximum are taken over.
     infused: in how many of the five places there is infusion, counted from the first:
       stage 1, 2, 3, 4, pooled. In the others the magnified features pass unchanged.
-    magnified, window_apex, amp: what the magnified branch sees, as in
-      `MagnifiedInput`; the published network magnifies tenfold and sees the latents
-      of both apexes.
     width: channels of stage 1, even; 64 is ResNet-18.
     dtype: of the computation; parameters, statistics and logits stay float32.
     rngs: initialises the parameters.
+    **seen: what the magnified branch sees, by the attributes of `MagnifiedInput`; the
+      published network magnifies tenfold and sees the latents of both apexes.
 
   Raises:
-    ValueError: infusion, gate or magnified is none of the above.
+    ValueError: infusion, gate or what is seen is none of the above.
   """
 
   head_names = ("flow", "magnified")
@@ -58,19 +57,17 @@ class InfuseNet(Classifier):
     infusion: str = "unitary",
     gate: str = "clip",
     infused: int = PLACES,
-    magnified: str = "latents",
-    window_apex: bool = True,
-    amp: float = 10.0,
     width: int = 64,
     dtype=None,
     rngs: nnx.Rngs,
+    **seen,
   ):
     if infusion not in INFUSIONS:
       raise ValueError(
         f"infusion is {infusion!r}, expected one of {', '.join(INFUSIONS)}"
       )
-    self.magnified = MagnifiedInput(magnified, window_apex, amp)
-    self.magnifier = Magnifier(dtype=dtype, rngs=rngs)
+    self.magnified = MagnifiedInput(**seen)
+    self.magnifier = self.magnified.make_magnifier(dtype=dtype, rngs=rngs)
     self.flow_stem = resnet.Stem(width, dtype=dtype, rngs=rngs)
     self.flow_stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
     self.magnified_stem, channels = self.magnified.stem(width, dtype=dtype, rngs=rngs)

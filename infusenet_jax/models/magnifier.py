@@ -1,22 +1,19 @@
-"""A learned motion magnifier, and what a classifier sees of its latents.
+"""A learned motion magnifier.
 
 The shape-only variant of Oh et al., "Learning-based Video Motion Magnification"
 (ECCV 2018), that InfuseNet builds on. No layer has a bias; every convolution is
 reflect-padded.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from infusenet_jax.models import lowering, resnet
+from infusenet_jax.models import lowering
 
 LATENT_CHANNELS = 32
-MAGNIFIED = ("latents", "reconstructed")
 
 # PyTorch's default for convolutions: U(-b, b) with b = 1 / sqrt(fan in).
 _torch_uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -123,96 +120,3 @@ class Magnifier(nnx.Module):
     a, b = jnp.split(self.encoder(jnp.concatenate([first, second])), 2)
     amp = jnp.reshape(jnp.asarray(amp, a.dtype), (-1, 1, 1, 1))
     return self.decoder(b + self.manipulator(a, b, amp))
-
-
-@dataclass(frozen=True)
-class MagnifiedInput:
-  """What a network sees of the frames: magnified motion since the onset.
-
-  The motion is that from the onset to the apex, and that to the window apex, a second
-  frame near the annotated apex.
-
-  Attributes:
-    kind: "latents" are magnified differences after ReLU and max-pool, 32 channels per
-      pair of frames; nothing is decoded. "reconstructed" is what InfuseNet argues
-      against: the decoded magnified frame minus the onset, 3 channels per pair. The
-      onset is decoded as well, so that what the decoder alone does to a face cancels:
-      a whole face would show who it is rather than how it moves.
-    window_apex: whether the window apex is seen as well as the apex.
-    amp: magnification factor.
-
-  Raises:
-    ValueError: kind is none of the above.
-  """
-
-  kind: str = "latents"
-  window_apex: bool = True
-  amp: float = 10.0
-
-  def __post_init__(self):
-    if self.kind not in MAGNIFIED:
-      raise ValueError(
-        f"magnified is {self.kind!r}, expected one of {', '.join(MAGNIFIED)}"
-      )
-
-  def __call__(
-    self,
-    magnifier: Magnifier,
-    onset: jax.Array,
-    apex: jax.Array,
-    window_apex: jax.Array,
-  ) -> jax.Array:
-    """Computes what is seen, (B, *shape(H)), of frames (B, H, W, 3) in [-1, 1]."""
-    apexes = (apex, window_apex) if self.window_apex else (apex,)
-    see = _latents if self.kind == "latents" else _reconstructed
-    return see(magnifier, self.amp, onset, apexes)
-
-  def shape(self, size: int) -> tuple[int, int, int]:
-    """Returns height, width and channels of what is seen of frames of `size` pixels."""
-    pairs = 2 if self.window_apex else 1
-    if self.kind == "latents":
-      return size // 4, size // 4, pairs * LATENT_CHANNELS
-    return size, size, pairs * 3
-
-  def stem(
-    self, width: int, *, dtype=None, rngs: nnx.Rngs
-  ) -> tuple[Callable[[jax.Array], jax.Array], int]:
-    """Makes what comes before stage 1 and returns it with stage 1's input channels.
-
-    Latents need no stem and pass as they are; reconstructed frames need ResNet's.
-    """
-    *_, channels = self.shape(4)
-    if self.kind == "latents":
-      return _as_it_is, channels
-    return resnet.Stem(width, channels, dtype=dtype, rngs=rngs), width
-
-
-def _latents(magnifier, amp, onset, apexes):
-  _, _, d = _magnified(magnifier, amp, onset, apexes)
-  return lowering.max_pool(nnx.relu(_beside(d, len(apexes))))
-
-
-def _reconstructed(magnifier, amp, onset, apexes):
-  a, b, d = _magnified(magnifier, amp, onset, apexes)
-  decoded = magnifier.decoder(jnp.concatenate([a, b + d]))
-  first, others = decoded[: onset.shape[0]], decoded[onset.shape[0] :]
-  return _beside(others - jnp.concatenate([first] * len(apexes)), len(apexes))
-
-
-def _magnified(magnifier, amp, onset, apexes):
-  """Computes latents of the onset, then latents and differences of all apexes."""
-  latents = magnifier.encoder(jnp.concatenate([onset, *apexes]))
-  a, b = latents[: onset.shape[0]], latents[onset.shape[0] :]
-  return a, b, magnifier.manipulator(jnp.concatenate([a] * len(apexes)), b, amp)
-
-
-def _beside(x, pairs):
-  """Moves pairs of frames from the batch to the channels.
-
-  (pairs * B, ..., C) -> (B, ..., pairs * C).
-  """
-  return jnp.concatenate(jnp.split(x, pairs), axis=-1)
-
-
-def _as_it_is(x):
-  return x

@@ -9,6 +9,7 @@ torchvision's names.
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from infusenet_jax.models import weights
+from infusenet_jax.models.magnified_input import MagnifiedInput
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import UserError, exit_with_one_line
 from infusenet_jax.runtime.files import read_json
 from infusenet_jax.runtime.run_files import CONFIG
+from infusenet_jax.training.engine.config import magnified_input
 from infusenet_jax.training.engine.experiment import blank_state
 from infusenet_jax.training.engine.network import build_network
 from infusenet_jax.training.trained import restore
@@ -29,9 +32,7 @@ AUTHORS = {
   "infusion": "published",
   "gate": "batch",
   "infused": 5,
-  "magnified": "latents",
-  "window_apex": True,
-  "amp": 10.0,
+  **asdict(MagnifiedInput()),
 }
 
 
@@ -58,10 +59,11 @@ def _check_counterpart(path: Path, config: ConfigDict) -> None:
       f"{path}: config.model.name is {model.name!r}; expected infusenet, resnet18 or "
       "flow_branch, whose names PyTorch's files have"
     )
+  fields = {**model} | asdict(magnified_input(config))
   for field, expected in AUTHORS.items():
-    if model[field] != expected:
+    if (found := fields[field]) != expected:
       raise UserError(
-        f"{path}: config.model.{field} is {model[field]!r}, which the authors' network "
+        f"{path}: config.model.{field} is {found!r}, which the authors' network "
         f"cannot compute; expected {expected!r}, as in the config published:infusenet"
       )
 

@@ -6,7 +6,12 @@ from flax import nnx
 
 from infusenet_jax.models import resnet
 from infusenet_jax.models.baselines import FlowResNet18
-from infusenet_jax.models.branches import Concatenated, FlowBranch, MagnifiedBranch
+from infusenet_jax.models.branches import (
+  Concatenated,
+  ConcatenatedInput,
+  FlowBranch,
+  MagnifiedBranch,
+)
 
 SMALL = {"num_aus": 5, "width": 4}
 call = nnx.jit(lambda model, *inputs: model(*inputs))
@@ -59,6 +64,25 @@ def test_the_magnified_branch_alone_does_not_look_at_the_flow():
   np.testing.assert_array_equal(
     logits_of(model, flow, *frames), logits_of(model, jnp.nan * flow, *frames)
   )
+
+
+def test_one_image_of_flow_and_differences_is_looked_at_as_by_hand():
+  model = ConcatenatedInput(**SMALL, magnified="difference", rngs=nnx.Rngs(0))
+  model.eval()
+  assert model.magnifier is None
+
+  @nnx.jit
+  def by_hand(model, flow, onset, apex, window_apex):
+    image = jnp.concatenate([flow, apex - onset, window_apex - onset], -1)
+    return model.head(resnet.pooled(model.stages, model.stem(image)))
+
+  expected = by_hand(model, *clips())
+  np.testing.assert_allclose(logits_of(model, *clips()), expected, atol=1e-5)
+
+
+def test_latents_and_flow_make_no_one_image():
+  with pytest.raises(ValueError, match="'latents', which are smaller than the flow"):
+    ConcatenatedInput(**SMALL, rngs=nnx.Rngs(0))
 
 
 @pytest.mark.release

@@ -39,7 +39,7 @@ from infusenet_jax.predict.weights.packed import Packed, read_packed
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.run_files import CONFIG
-from infusenet_jax.training.engine.config import check_config, sees_frames
+from infusenet_jax.training.engine.config import check_config, magnifies, sees_frames
 from infusenet_jax.training.engine.inputs import put_batch
 from infusenet_jax.training.engine.network import Network, build_network, decide
 from infusenet_jax.training.engine.saliency import make_saliency
@@ -206,7 +206,7 @@ class Networks:
   def magnified(self, onset: np.ndarray, apex: np.ndarray, amp: float) -> np.ndarray:
     """The apex with its motion since the onset magnified, by the networks' magnifier.
 
-    Networks that look at flow alone have none: the one that ships stands in.
+    Networks that magnify nothing have none: the one that ships stands in.
 
     Args:
       onset, apex: (N, H, W, 3) uint8 RGB of any size from 16; compiled once per size.
@@ -215,7 +215,7 @@ class Networks:
     Returns:
       (N, H, W, 3) uint8.
     """
-    if sees_frames(self.config):
+    if magnifies(self.config):
       graph, weights = self.network.graph, self.weights[0][0]
     else:
       graph, weights = _shipped_magnifier()

@@ -1,5 +1,8 @@
 """Checks the fields of a training config, and reads what follows from them."""
 
+import dataclasses
+import math
+
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
@@ -12,7 +15,11 @@ from infusenet_jax.models.baselines import BASELINES, STREAMS
 from infusenet_jax.models.branches import BRANCHES
 from infusenet_jax.models.infusenet import INFUSIONS, PLACES
 from infusenet_jax.models.infusion import GATES
-from infusenet_jax.models.magnifier import MAGNIFIED, MagnifiedInput
+from infusenet_jax.models.magnified_input import (
+  MAGNIFIED,
+  REFERENCES,
+  MagnifiedInput,
+)
 from infusenet_jax.runtime.configs import check_values
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine import optim
@@ -27,7 +34,7 @@ FIXED_SIZE = ("sssnet", "ststnet", "off_apexnet")
 # Networks with a trunk that a ResNet-18 can start.
 WITH_TRUNK = ("infusenet", "resnet18", "flow_branch", "concatenated")
 # Networks whose heads are one linear layer on pooled features.
-POOLED = (*WITH_TRUNK, "magnified_branch")
+POOLED = (*WITH_TRUNK, "magnified_branch", "concatenated_input")
 
 
 def check_config(config: ConfigDict) -> None:
@@ -48,6 +55,7 @@ def check_config(config: ConfigDict) -> None:
     ("config.model.gate", model.gate, GATES),
     ("config.model.infused", model.infused, range(PLACES + 1)),
     ("config.model.magnified", model.magnified, MAGNIFIED),
+    ("config.model.reference", model.get("reference", ""), REFERENCES),
     ("config.model.streams", model.streams, STREAMS),
     ("config.train.schedule", train.schedule, optim.SCHEDULES),
     ("config.train.loss", loss_name(config), tuple(LOSSES)),
@@ -58,7 +66,7 @@ def check_config(config: ConfigDict) -> None:
   )
   for field, found, allowed in choices:
     if found not in allowed:
-      expected = ", ".join(map(str, allowed))
+      expected = ", ".join(str(each) or "''" for each in allowed)
       raise UserError(f"{field} is {found!r}; expected one of {expected}")
   if fold_names(config) == []:
     raise UserError(
@@ -109,8 +117,7 @@ def check_config(config: ConfigDict) -> None:
       raise UserError(f"{field} is {found}; expected a number above 0")
   if model.width % 2:
     raise UserError(f"config.model.width is {model.width}; expected an even number")
-  if model.amp <= 1:
-    raise UserError(f"config.model.amp is {model.amp}; expected a factor above 1")
+  _check_seen(model)
   starts = {
     "config.model.resnet_weights": (model.resnet_weights, WITH_TRUNK),
     "config.model.weights": (model.weights, ("infusenet",)),
@@ -131,12 +138,39 @@ def check_config(config: ConfigDict) -> None:
     )
   if not config.data_dir:
     _check_simulated(config.simulated)
-  drawn = sees_frames(config) and not (model.magnifier_weights or model.weights)
+  drawn = magnifies(config) and not (model.magnifier_weights or model.weights)
   if drawn and not train.magnifier and len(seeds) > 1:
     raise UserError(
       "config.model.magnifier_weights is empty, so each seed would draw a magnifier of "
       "its own, but a frozen one is shared by all seeds; name weights, give one seed, "
       "or set config.train.magnifier"
+    )
+
+
+def _check_seen(model: ConfigDict) -> None:
+  """Refuses what no network can see of the frames."""
+  if model.amp <= 1:
+    raise UserError(f"config.model.amp is {model.amp}; expected a factor above 1")
+  amps = model.get("more_amps", ())
+  if not all(isinstance(amp, (int, float)) and 1 < amp < math.inf for amp in amps):
+    raise UserError(
+      f"config.model.more_amps is {amps!r}; expected factors above 1, such as 5,20"
+    )
+  if model.magnified != "latents" and model.get("reference", ""):
+    raise UserError(
+      f"config.model.reference is {model.reference!r}, which is of latents, but "
+      f"config.model.magnified is {model.magnified!r}; expected reference='' or "
+      "magnified='latents'"
+    )
+  if model.magnified == "difference" and amps:
+    raise UserError(
+      f"config.model.more_amps is {amps!r}, but config.model.magnified is 'difference',"
+      " which magnifies nothing; expected ()"
+    )
+  if model.name == "concatenated_input" and model.magnified == "latents":
+    raise UserError(
+      "config.model.magnified is 'latents', which are smaller than the flow, but "
+      "concatenated_input sees both as one image; expected reconstructed or difference"
     )
 
 
@@ -177,7 +211,7 @@ def sees_frames(config: ConfigDict) -> bool:
 
 
 def magnified_input(config: ConfigDict) -> MagnifiedInput | None:
-  """Reads which frames are magnified for the network, how, and by what factor.
+  """Reads what the network sees of the frames; configs from before a field lack it.
 
   Returns:
     None for a network that sees the flow alone.
@@ -185,7 +219,17 @@ def magnified_input(config: ConfigDict) -> MagnifiedInput | None:
   fields = config.model
   if fields.name in FLOW_ONLY:
     return None
-  return MagnifiedInput(fields.magnified, fields.window_apex, fields.amp)
+  seen = {
+    field.name: fields.get(field.name, field.default)
+    for field in dataclasses.fields(MagnifiedInput)
+  }
+  return MagnifiedInput(**seen)
+
+
+def magnifies(config: ConfigDict) -> bool:
+  """Whether the network has a magnifier."""
+  seen = magnified_input(config)
+  return seen is not None and seen.magnifies
 
 
 def compute_dtype(name: str) -> jnp.dtype:

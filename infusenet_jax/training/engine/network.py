@@ -1,7 +1,8 @@
 """Makes a config's model, and the compiled steps that all folds and seeds share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ from infusenet_jax.training.engine.config import (
   FLOW_ONLY,
   compute_dtype,
   magnified_input,
-  sees_frames,
+  magnifies,
 )
 from infusenet_jax.training.engine.losses import Objective, make_objective
 from infusenet_jax.training.engine.steps import Batch, Batches, TrainState, Weights
@@ -107,7 +108,9 @@ def build_network(
       optimizer,
       mesh,
       objective.loss,
-      mirror=config.train.mirror,
+      mirror=partial(optim.mirror_faces, magnified=model.magnified)
+      if config.train.mirror
+      else None,
       cosine_epochs=config.train.epochs if config.train.schedule == "cosine" else None,
     ),
     steps_per_dispatch=steps_per_dispatch or steps.steps_per_dispatch(mesh),
@@ -131,7 +134,7 @@ def initial_state(config: ConfigDict, network: Network, seed: int) -> TrainState
   else:
     if fields.resnet_weights:
       weights.load_resnet(model, fields.resnet_weights)
-    if sees_frames(config) and fields.magnifier_weights:
+    if magnifies(config) and fields.magnifier_weights:
       weights.load_magnifier(model.magnifier, fields.magnifier_weights)
   _, *drawn = steps.split_model(model, config.train.magnifier)
   return steps.new_state(tuple(drawn), network.optimizer, network.mesh)
@@ -166,7 +169,8 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
   if seen and config.train.magnifier:
     shapes |= dict.fromkeys(FRAMES, ((size, size, 3), jnp.uint8))
   elif seen:
-    shapes["latents"] = (seen.shape(size), compute_dtype(config.dtype))
+    dtype = compute_dtype(config.dtype) if seen.magnifies else jnp.float32
+    shapes["latents"] = (seen.shape(size), dtype)
   return {
     name: jax.ShapeDtypeStruct((count, *shape), dtype)
     for name, (shape, dtype) in shapes.items()
@@ -182,7 +186,7 @@ def _create_model(config: ConfigDict, rngs: nnx.Rngs) -> Classifier:
   how = {"width": fields.width, "dtype": compute_dtype(config.dtype), "rngs": rngs}
   if name in FLOW_ONLY:
     return (BASELINES | BRANCHES)[name](len(AUS), **how)
-  how |= {key: fields[key] for key in ("magnified", "window_apex", "amp")}
+  how |= asdict(magnified_input(config))
   if name in BRANCHES:
     return BRANCHES[name](len(AUS), **how)
   how |= {key: fields[key] for key in ("infusion", "gate", "infused")}

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.models.magnified_input import MagnifiedInput
 
 SCHEDULES = ("constant", "cosine")
 
@@ -24,21 +25,27 @@ def cosine(step: jax.Array, steps: jax.Array) -> jax.Array:
   return (1 + jnp.cos(jnp.pi * jnp.minimum(step / steps, 1))) / 2
 
 
-def mirror_faces(key: jax.Array, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+def mirror_faces(
+  key: jax.Array,
+  batch: dict[str, jax.Array],
+  magnified: MagnifiedInput | None = None,
+) -> dict[str, jax.Array]:
   """Mirrors each clip of a batch left to right with probability one half.
 
   The 12 AUs are the same in a mirror. Horizontal flow u changes its sign: scaled to
-  [0, 1] it becomes 1 - u, and stays 0 where u was constant. Latents that were computed
-  once and kept are mirrored as they are, which is not exactly what the magnifier would
-  make of mirrored frames.
+  [0, 1] it becomes 1 - u, and stays 0 where u was constant. What was computed of the
+  frames once and kept is mirrored by `MagnifiedInput.mirrored`.
 
   Args:
     key: random key of the step.
     batch: `flow` (B, H, W, 3), and any of `latents` and the frames, (B, h, w, C).
+    magnified: what `latents` are.
   """
   chosen = jax.random.bernoulli(key, shape=(len(batch["flow"]), 1, 1, 1))
 
   def mirrored(name, x):
+    if name == "latents":
+      return jnp.where(chosen, magnified.mirrored(x), x)
     other = jnp.flip(x, axis=2)
     if name == "flow":
       u = other[..., 0]

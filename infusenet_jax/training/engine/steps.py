@@ -120,7 +120,7 @@ def make_train_steps(
   mesh: Mesh,
   loss: Loss,
   *,
-  mirror: bool = False,
+  mirror: Callable[[jax.Array, Batch], Batch] | None = None,
   cosine_epochs: int | None = None,
 ) -> Callable[[TrainState, Batches], tuple[TrainState, jax.Array]]:
   """Compiles K updates of F folds side by side, each on its own group of devices.
@@ -136,7 +136,7 @@ def make_train_steps(
     optimizer: whose updates are applied.
     mesh: of the devices.
     loss: what is minimised; a task other than finding AUs brings its own.
-    mirror: whether faces are mirrored at random.
+    mirror: mirrors faces of a batch at random, given a key; none are if left out.
     cosine_epochs: over so many epochs the learning rate falls to 0; None keeps it.
 
   Returns:
@@ -147,7 +147,7 @@ def make_train_steps(
   def update(state: TrainState, batch: Batch) -> TrainState:
     if mirror:
       key = jax.random.fold_in(jax.random.key(state.seed), state.step)
-      batch = optim.mirror_faces(key, batch)
+      batch = mirror(key, batch)
 
     def loss_of(params):
       model = nnx.merge(graph, params, state.frozen, state.rest, copy=True)

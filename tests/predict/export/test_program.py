@@ -120,6 +120,8 @@ def test_networks_that_look_at_flow_alone(tmp_path, name):
     {"model.name": "magnified_branch"},
     {"model.name": "concatenated", "model.window_apex": False},
     {"model.infusion": "published", "model.gate": "batch"},
+    {"model.reference": "signed", "model.more_amps": (5.0,)},
+    {"model.name": "concatenated_input", "model.magnified": "difference"},
     {"model.magnified": "reconstructed", "train.magnifier": True},
     {"decide_by": "flow"},
   ],

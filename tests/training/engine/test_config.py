@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from infusenet_jax.models.magnified_input import MagnifiedInput
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.training.engine.config import check_config
+from infusenet_jax.training.engine.config import check_config, magnified_input
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,11 @@ from infusenet_jax.training.engine.config import check_config
     ("train.l2", -1.0, "expected 0 or more"),
     ("model.amp", math.nan, "is nan; expected a finite number"),
     ("model.amp", True, "is True; expected a finite number"),
+    ("model.more_amps", 5.0, "is 5.0; expected several values"),
+    ("model.more_amps", (5.0, 1.0), "expected factors above 1, such as 5,20"),
+    ("model.more_amps", (math.nan,), "expected factors above 1"),
+    ("model.more_amps", ("5",), "expected factors above 1"),
+    ("model.reference", "apex", "expected one of '', onset, signed"),
     ("simulated.scale", math.nan, "is nan; expected a finite number"),
     ("simulated.scale", 1.5, "expected above 0 and up to 1"),
     ("simulated.nuisance", -1.0, "expected from 0 to 3"),
@@ -38,6 +44,34 @@ def test_a_value_of_another_kind_is_refused(tiny_config, field, value, message):
     check_config(tiny_config)
   said = str(refused.value)
   assert said.startswith(f"config.{field} ") and message in said
+
+
+@pytest.mark.parametrize(
+  "fields, message",
+  [
+    (
+      {"magnified": "reconstructed", "reference": "onset"},
+      "reference is 'onset', which is of latents, but config.model.magnified is 'recon",
+    ),
+    (
+      {"magnified": "difference", "more_amps": (5.0,)},
+      r"more_amps is \(5.0,\), but .* is 'difference', which magnifies nothing",
+    ),
+    ({"name": "concatenated_input"}, "magnified is 'latents', which are smaller than"),
+  ],
+)
+def test_what_no_network_can_see_is_refused(tiny_config, fields, message):
+  tiny_config.model.update(fields)
+  with pytest.raises(UserError, match=f"^config.model.{message}"):
+    check_config(tiny_config)
+
+
+def test_configs_from_before_a_field_see_what_they_saw(tiny_config):
+  tiny_config.model.amp = 5.0
+  with tiny_config.unlocked():
+    del tiny_config.model.reference, tiny_config.model.more_amps
+  check_config(tiny_config)
+  assert magnified_input(tiny_config) == MagnifiedInput(amp=5.0)
 
 
 def test_whole_numbers_are_rates_too(tiny_config):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import baselines
+from configs import baselines, study
 from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import UserError
@@ -23,6 +23,8 @@ VARIANTS = {
   "off_apexnet-benchmarked": {"name": "off_apexnet", "streams": 1},
   "reconstructed": {"magnified": "reconstructed"},
   "no-window-apex": {"window_apex": False},
+  **{f"infusenet-{name}": change for name, change in study.BESIDE.items()},
+  "reconstructed-amps": {"magnified": "reconstructed", "more_amps": (5,)},
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infusenet_jax.models.magnified_input import MagnifiedInput
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine import optim
@@ -29,7 +30,7 @@ def faces(seed: int, count: int = 32) -> dict[str, np.ndarray]:
 @given(st.integers(0, 2**31), st.integers(0, 2**31))
 def test_a_clip_is_mirrored_as_a_whole_or_not_at_all(seed, key):
   batch = faces(seed)
-  mirrored = optim.mirror_faces(jax.random.key(key), batch)
+  mirrored = optim.mirror_faces(jax.random.key(key), batch, MagnifiedInput())
   assert {n: x.dtype for n, x in mirrored.items()} == {
     n: x.dtype for n, x in batch.items()
   }
@@ -45,6 +46,22 @@ def test_a_clip_is_mirrored_as_a_whole_or_not_at_all(seed, key):
     np.testing.assert_array_equal(clip["onset"], batch["onset"][i])
 
 
+@pytest.mark.parametrize("window_apex", [True, False])
+def test_signed_motion_along_x_changes_its_sign_in_a_mirror(window_apex):
+  magnified = MagnifiedInput(window_apex=window_apex, reference="signed")
+  batch, pairs = faces(0), 1 + window_apex
+  count = magnified.shape(8)[-1]
+  batch["latents"] = np.random.default_rng(1).random((32, 2, 2, count), np.float32)
+  mirrored = optim.mirror_faces(jax.random.key(0), batch, magnified)
+  flipped = (np.asarray(mirrored["onset"]) != batch["onset"]).any((1, 2, 3))
+  assert 0 < flipped.sum() < 32
+  before, after = batch["latents"][flipped][:, :, ::-1], mirrored["latents"][flipped]
+  x, y = slice(-2 * pairs, None, 2), slice(1 - 2 * pairs, None, 2)
+  np.testing.assert_array_equal(after[..., : 32 * pairs], before[..., : 32 * pairs])
+  np.testing.assert_array_equal(after[..., x], -before[..., x])
+  np.testing.assert_array_equal(after[..., y], before[..., y])
+
+
 def test_a_clip_without_motion_has_none_in_the_mirror():
   batch = {"flow": np.zeros((16, 4, 4, 3), np.float16)}
   mirrored = optim.mirror_faces(jax.random.key(0), batch)
@@ -53,7 +70,7 @@ def test_a_clip_without_motion_has_none_in_the_mirror():
 
 def test_about_half_of_the_faces_are_mirrored():
   batch = faces(0, count=2000)
-  mirrored = optim.mirror_faces(jax.random.key(1), batch)
+  mirrored = optim.mirror_faces(jax.random.key(1), batch, MagnifiedInput())
   changed = (np.asarray(mirrored["onset"]) != batch["onset"]).any((1, 2, 3))
   assert 900 < changed.sum() < 1100
 

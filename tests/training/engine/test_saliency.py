@@ -11,7 +11,7 @@ from infusenet_jax.clips.schema import GRID
 from infusenet_jax.models.baselines import STSTNet
 from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.models.infusenet import InfuseNet
-from infusenet_jax.models.magnifier import MagnifiedInput
+from infusenet_jax.models.magnified_input import MagnifiedInput
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.training.engine.saliency import make_saliency
 
