@@ -64,11 +64,14 @@ class Frames:
   @property
   def fps(self) -> float:
     """Frames a second, by the usual step in time; NaN for fewer than two frames."""
-    steps = np.diff(self.seconds)
+    steps = np.sort(np.diff(self.seconds))
     if not len(steps):
       return float("nan")
     # Many files round to milliseconds: the median of 16, 17 and 17 is not 1/60 s.
-    usual = steps[np.abs(steps - np.median(steps)) <= np.median(steps) / 2]
+    # Of two in the middle the shorter: frames between which others were left out are
+    # further apart, and nothing lies near the mean of the two.
+    median = steps[(len(steps) - 1) // 2]
+    usual = steps[np.abs(steps - median) <= median / 2]
     return float(1 / usual.mean())
 
 

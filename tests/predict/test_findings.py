@@ -33,3 +33,7 @@ def test_a_gap_does_not_change_the_rate():
 
 def test_a_single_frame_has_no_rate():
   assert np.isnan(frames_at([0.0]).fps)
+
+
+def test_of_two_steps_the_shorter_is_the_rates():
+  assert frames_at([0.0, 0.04, 1.0]).fps == pytest.approx(25)
