@@ -23,7 +23,7 @@ COMMANDS = {
   "serve": (
     "infusenet_jax.predict.serve.__main__",
     (),
-    "open a page on this computer that does the same",
+    "open a page on this computer that does what predict does",
   ),
   "evaluate": (
     "infusenet_jax.evaluate.__main__",

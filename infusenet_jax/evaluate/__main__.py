@@ -8,6 +8,15 @@
 run's tables, figures and report again from what is there, and --compare gives the
 averages of finished runs on the same clips with their paired differences from the
 first. Needs no JAX but for the report's pictures of clips.
+
+A file of predictions has a line for each clip and run, below a line with the columns
+  database                    casme, casme2, samm, fourd, mmew, casme3a, or an own name
+  subject, clip, fold         any text; fold is what the training left out
+  seed                        a whole number, another one for each run
+  logit_AU1 ... logit_AU17    an AU counts as shown where its logit is above 0
+  label_AU1 ... label_AU17    1 where it is shown, else 0
+  data                        simulated or licensed; may be missing: give --data
+The AUs are 1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15 and 17.
 """
 
 import argparse

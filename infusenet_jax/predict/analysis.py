@@ -222,7 +222,7 @@ def _notes(networks: Networks, frames: Frames, faces: int, face: int) -> list[st
     count = frames.fps * EXPRESSION_SECONDS
     line = (
       f"at {frames.fps:.4g} frames a second an expression of {EXPRESSION_SECONDS} s has"
-      f" {count:.2g} frames"
+      f" {round(count, 1):g} frames"
     )
     if count < LEAST_FRAMES:
       line += (

@@ -1,13 +1,23 @@
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from infusenet_jax.clips.labels import DATABASES
+from infusenet_jax.clips.labels import AUS, DATABASES
+from infusenet_jax.evaluate import __main__ as command
 from infusenet_jax.evaluate.__main__ import main
-from infusenet_jax.evaluate.predictions import Predictions, write_predictions
+from infusenet_jax.evaluate.predictions import (
+  DATA,
+  LABELS,
+  LOGITS,
+  TEXT,
+  Predictions,
+  write_predictions,
+)
 from infusenet_jax.runtime.errors import UserError
 
 
@@ -84,3 +94,14 @@ def test_a_folder_that_cannot_be_written_is_named(files, tmp_path):
   (tmp_path / "file").write_text("")
   with pytest.raises(UserError, match=r"--out=.*file: cannot be written"):
     main(["--predictions", files[0], "--out", str(tmp_path / "file")])
+
+
+@pytest.mark.parametrize("where", ["help", "docs"])
+def test_columns_are_named_for_other_teams(where):
+  """Those that are read, and the names of the databases, AU numbers and data."""
+  docs = Path(__file__).parents[2] / "docs" / "extending.md"
+  text = command.__doc__ if where == "help" else docs.read_text(encoding="utf-8")
+  words = set(re.findall(r"\w+", text))
+  ends = {LOGITS[0], LOGITS[-1], LABELS[0], LABELS[-1]}
+  assert words >= {*TEXT, "seed", *ends, "data", *DATA, *DATABASES}
+  assert f"{', '.join(map(str, AUS[:-1]))} and {AUS[-1]}" in text

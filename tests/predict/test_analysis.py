@@ -55,8 +55,8 @@ def test_low_frame_rates_are_warned_of(pretended):
   assert noted(
     report, "at 25 frames a second an expression of 0.2 s has 5 frames: fewer"
   )
-  report = analyse(pretended, smiles(6), fps=200)
-  assert noted(report, "an expression of 0.2 s has 40 frames")
+  report = analyse(pretended, smiles(6), fps=600)
+  assert noted(report, "an expression of 0.2 s has 120 frames")
   assert not noted(report, "fewer than")
 
 

@@ -46,6 +46,7 @@ class Video:
     not known).
   since: when that was begun, by the monotonic clock.
   counts: intervals and blinks that were found.
+  has_face: whether a face was found in any frame.
   """
 
   number: int
@@ -56,6 +57,7 @@ class Video:
   progress: tuple[str, int, int] = ("", 0, 0)
   since: float = field(default_factory=time.monotonic)
   counts: tuple[int, int] = (0, 0)
+  has_face: bool = True
 
   @property
   def name(self) -> str:
@@ -207,9 +209,13 @@ class Desk:
         reason = self._look_at(number)
         if not reason and (video := self.video(number)):
           found = video.found()
-          counts = (len(found["intervals"]), len(found["blinks"]))
-          version = video.version + 1
-          self._update(number, state=FINISHED, version=version, counts=counts)
+          self._update(
+            number,
+            state=FINISHED,
+            version=video.version + 1,
+            counts=(len(found["intervals"]), len(found["blinks"])),
+            has_face=any(found["frames"]["success"]),
+          )
       except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error)}"
       if reason:

@@ -3,6 +3,7 @@
 import multiprocessing
 import multiprocessing.connection
 import signal
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
@@ -113,6 +114,8 @@ def work(connection: multiprocessing.connection.Connection) -> None:
   """
   if multiprocessing.parent_process():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent ends this process.
+    # By SIGTERM, which would leave semaphores behind, of which Python then warns.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
   keep_freed_memory()
   keep_compiled()
   eye, told = Eye(), 0.0

@@ -48,8 +48,10 @@ def state_in_words(video: Video) -> str:
 
 
 def found_in_words(video: Video) -> str:
-  """The number of intervals and blinks in a finished video."""
+  """The number of intervals and blinks in a finished video, or that it has no face."""
   count, blinks = video.counts
+  if not (video.has_face or count):
+    return "no face was found"
   words = f"{count} interval{'s' * (count != 1)}"
   return words + (f", {blinks} blink{'s' * (blinks != 1)}" if blinks else "")
 

@@ -248,6 +248,14 @@ def _words(value: object) -> str:
     return "yes" if value else "no"
   if isinstance(value, list | tuple) and all(isinstance(v, str | int) for v in value):
     return ", ".join(map(str, value))
+  if isinstance(value, Mapping):
+    parts = (
+      f"{name} ({words})" if isinstance(value[key], Mapping) else f"{name} {words}"
+      for key, (name, words) in zip(value, _rows(value), strict=True)
+    )
+    return ", ".join(parts)
+  if isinstance(value, float):
+    return f"{value:.4g}"
   return value if isinstance(value, str) else to_json(value, indent=None)
 
 

@@ -352,7 +352,10 @@ def run_card(run: TrainedRun, made: Made, twin: TrainedRun | None) -> dict:
       "probabilities are not calibrated: the run left nothing out to fit them on"
     )
   elif twin is not run:
-    notes.append(f"probabilities are calibrated by what {twin.name} left out")
+    notes.append(
+      "probabilities are calibrated on databases that networks of the same kind had "
+      f"not seen (run {twin.name})"
+    )
   if made.flow != "infusenet":
     notes.append(f"trained on flow of another kind ({made.flow}) than is measured here")
   if run.config.model.name == "infusenet" and run.config.model.gate == "batch":

@@ -290,11 +290,9 @@ def test_templates_are_packed_with_the_package():
   assert packed == {path for path in folder.rglob("templates/*") if path.is_file()}
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-@pytest.mark.parametrize(("scheme", "light"), [(1, True), (0, False)])
-def test_chromium_opens_the_page_without_an_error(page, path, tmp_path, scheme, light):
-  flags = [
+def chromium(address: str, profile: Path, *flags: str) -> subprocess.CompletedProcess:
+  """Opens an address in a Chromium without a window."""
+  own = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -303,18 +301,28 @@ def test_chromium_opens_the_page_without_an_error(page, path, tmp_path, scheme, 
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--enable-logging=stderr",
-    "--window-size=1280,2400",
-    f"--blink-settings=preferredColorScheme={scheme}",
-    f"--user-data-dir={tmp_path / 'profile'}",
-    f"--screenshot={tmp_path / 'page.png'}",
+    f"--user-data-dir={profile}",
   ]
-  done = subprocess.run(
-    [CHROMIUM, *flags, path.as_uri()],
+  return subprocess.run(
+    [CHROMIUM, *own, *flags, address],
     capture_output=True,
     text=True,
     timeout=120,
     check=True,
+  )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@pytest.mark.parametrize(("scheme", "light"), [(1, True), (0, False)])
+def test_chromium_opens_the_page_without_an_error(page, path, tmp_path, scheme, light):
+  done = chromium(
+    path.as_uri(),
+    tmp_path / "profile",
+    "--enable-logging=stderr",
+    "--window-size=1280,2400",
+    f"--blink-settings=preferredColorScheme={scheme}",
+    f"--screenshot={tmp_path / 'page.png'}",
   )
   # Script errors and blocked content are printed as "CONSOLE".
   assert "CONSOLE" not in done.stderr, done.stderr
@@ -322,3 +330,18 @@ def test_chromium_opens_the_page_without_an_error(page, path, tmp_path, scheme, 
   assert picture.shape == (2400, 1280, 3)
   assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
   assert (picture.mean() > 200) if light else (picture.mean() < 80)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_the_page_is_no_wider_than_a_telephone(page, path, tmp_path):
+  """Wide tables and rows of choices scroll in themselves, not the page with them."""
+  frame = tmp_path / "frame.html"
+  frame.write_text(
+    f'<iframe src="{path.as_uri()}" style="width: 390px; height: 800px"'
+    ' onload="const page = this.contentDocument.documentElement;'
+    ' document.title = page.scrollWidth - page.clientWidth"></iframe>'
+  )
+  flags = ("--allow-file-access-from-files", "--virtual-time-budget=5000", "--dump-dom")
+  done = chromium(frame.as_uri(), tmp_path / "profile", *flags)
+  assert re.search(r"<title>(\d+)</title>", done.stdout)[1] == "0"

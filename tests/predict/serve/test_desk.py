@@ -40,6 +40,7 @@ def test_one_after_the_other_and_a_crash_costs_one(desk, tmp_path):
   assert good.files == [
     *("report.html", "intervals.csv", "intervals.elan.txt", "frames.csv", "report.json")
   ]
+  assert good.has_face
   assert (bad.state, bad.reason) == (FAILED, "not a video; copy it again")
   assert crashed.state == FAILED and "ended with status 7" in crashed.reason
   assert not crashed.files and after.state == FINISHED
@@ -96,3 +97,8 @@ def test_how_long_it_takes(tmp_path):
     1, task, WORKING, progress=video.progress, since=time.monotonic() - 10
   )
   assert begun.seconds_left == pytest.approx(30, abs=1)
+
+
+def test_a_video_without_a_face_is_told_from_one_without_intervals(desk, tmp_path):
+  video = wait(desk, hand_in(desk, tmp_path, "nobody.mp4"), FINISHED, FAILED)
+  assert (video.state, video.counts, video.has_face) == (FINISHED, (0, 0), False)

@@ -1,6 +1,7 @@
 """The page's videos get what the command writes, corrected ones too."""
 
 import multiprocessing
+import signal
 import threading
 from dataclasses import replace
 
@@ -90,3 +91,17 @@ def test_answers_of_the_process(film, tmp_path, monkeypatch):
     ("failed", "ZeroDivisionError: division by zero"),
     ("finished",),
   ]
+
+
+@pytest.mark.slow
+def test_the_process_ends_in_order_when_it_is_told_to(tmp_path):
+  """Ended by the signal itself it leaves semaphores, and the server prints warnings."""
+  context = multiprocessing.get_context("spawn")
+  connection, other = context.Pipe()
+  process = context.Process(target=look.work, args=(other,), daemon=True)
+  process.start()
+  connection.send(Task(tmp_path / "absent.mp4", tmp_path / "out"))
+  assert connection.recv()[0] == "failed"
+  process.terminate()
+  process.join(30)
+  assert process.exitcode == 128 + signal.SIGTERM

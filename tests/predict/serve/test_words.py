@@ -23,6 +23,9 @@ def video(tmp_path):
 def test_states_in_words(video):
   change = dataclasses.replace
   assert words.state_in_words(video) == "2 intervals, 1 blink"
+  still = change(video, counts=(0, 0))
+  assert words.state_in_words(still) == "0 intervals"
+  assert words.state_in_words(change(still, has_face=False)) == "no face was found"
   working = change(video, state=WORKING, progress=(FOLLOWING, 1200, 2400))
   assert words.state_in_words(working) == "following the face, frame 1,200 of 2,400"
   begun = change(working, since=working.since - 60)

@@ -287,11 +287,13 @@ def test_what_was_set_is_in_words():
     "pictures": True,
     "size": np.int64(224),
     "aus": [1, 2],
+    "measured": {"f1": {"au_average": 96.0, "sd": 0.0211691}, "clips": 10},
   }
   page = Page(render(make_report(settings=settings)))
   shown = page.all_of("dt"), page.all_of("dd")
-  assert list(zip(*shown, strict=True))[-5:-1] == [
+  assert list(zip(*shown, strict=True))[-6:-1] == [
     ("intervals by", "none"), ("pictures", "yes"), ("size", "224"), ("aus", "1, 2"),
+    ("measured", "f1 (au average 96, sd 0.02117), clips 10"),
   ]  # fmt: skip
 
 

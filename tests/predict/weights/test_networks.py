@@ -215,7 +215,7 @@ def test_a_run_that_left_nothing_out_is_calibrated_by_its_twin(workdir, tmp_path
   )
   calibrated = load_run(path, calibrated_by=workdir)
   assert calibrated.card["calibrated"]
-  assert "by what run left out" in calibrated.card["notes"][1]
+  assert "had not seen (run run)" in calibrated.card["notes"][1]
   assert np.abs(calibrated.probabilities(**given) - bare.probabilities(**given)).max()
 
 
