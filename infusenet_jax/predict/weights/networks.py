@@ -24,7 +24,7 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.flow.strain import STRAINS
-from infusenet_jax.clips.labels import AUS, database_name
+from infusenet_jax.clips.labels import AUS
 from infusenet_jax.clips.records import network_flow, resize
 from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.evaluate.calibration import (
@@ -34,7 +34,7 @@ from infusenet_jax.evaluate.calibration import (
 )
 from infusenet_jax.models.magnifier import Magnifier
 from infusenet_jax.models.weights import load_magnifier
-from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
+from infusenet_jax.predict.weights.card import run_card
 from infusenet_jax.predict.weights.packed import Packed, read_packed
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
@@ -47,7 +47,6 @@ from infusenet_jax.training.engine.schedule import sequential_batches
 from infusenet_jax.training.engine.steps import Batch, Weights, scale_frame
 from infusenet_jax.training.trained import (
   Made,
-  TrainedRun,
   check_twin,
   open_run,
   records_made,
@@ -342,38 +341,6 @@ def load_run(
     calibration=calibration,
     card=run_card(run, made, twin if calibration else None),
   )
-
-
-def run_card(run: TrainedRun, made: Made, twin: TrainedRun | None) -> dict:
-  """What a report says of a run's networks; `twin` is what calibrated them."""
-  notes = [SIMULATED_WEIGHTS] if run.simulated else []
-  if twin is None:
-    notes.append(
-      "probabilities are not calibrated: the run left nothing out to fit them on"
-    )
-  elif twin is not run:
-    notes.append(
-      "probabilities are calibrated on databases that networks of the same kind had "
-      f"not seen (run {twin.name})"
-    )
-  if made.flow != "infusenet":
-    notes.append(f"trained on flow of another kind ({made.flow}) than is measured here")
-  if run.config.model.name == "infusenet" and run.config.model.gate == "batch":
-    notes.append("the gate is over a batch; here each clip is a batch of its own")
-  return {
-    "source": "run",
-    "name": run.name,
-    "config": run.config.name,
-    "model": run.config.model.name,
-    "image_size": run.config.image_size,
-    "databases": [database_name(key) for key in run.databases],
-    "protocol": run.config.protocol,
-    "simulated": run.simulated,
-    "seeds": sorted({seed for seed, _ in run.members}),
-    "networks": len(run.members),
-    "calibrated": twin is not None,
-    "notes": notes,
-  }
 
 
 def _of_packed(packed: Packed, path: Path, source: str) -> Networks:
