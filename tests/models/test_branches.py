@@ -101,6 +101,7 @@ def test_gradients_reach_both_branches_and_all_that_magnifies():
     assert any(jnp.any(x != 0) for x in jax.tree.leaves(of)), part
 
 
+@pytest.mark.slow
 def test_resnet18_on_flow_is_the_flow_branch_at_112_px_at_most():
   branch, baseline = (
     network(**SMALL, rngs=nnx.Rngs(0)) for network in (FlowBranch, FlowResNet18)

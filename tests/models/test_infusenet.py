@@ -21,7 +21,10 @@ FEATURES = ("flow_features", "magnified_features", "flow_logits", "magnified_log
 call = nnx.jit(lambda model, *inputs: model(*inputs))
 
 
-@pytest.fixture(params=ORACLES, scope="module")
+@pytest.fixture(
+  params=[pytest.param(ORACLES[0], marks=pytest.mark.slow), *ORACLES[1:]],
+  scope="module",
+)
 def oracle(request):
   return _read(request.param)
 
@@ -221,6 +224,7 @@ def test_infused_in_one_place_is_stage_1_alone(infusion):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_infused_nowhere_the_flow_says_nothing_to_the_magnified_branch():
   model = _small(infused=0)
   model.eval()

@@ -108,6 +108,7 @@ def test_the_last_steps_of_a_cosine_hardly_move_the_parameters(tiny_config):
   assert moved[1] < 0.1 * moved[0]
 
 
+@pytest.mark.slow
 def test_mirroring_is_drawn_from_the_seed(tiny_config):
   tiny_config.train.update({"schedule": "constant", "mirror": True})
   one, again, other = (params_after(tiny_config, 3, seed=s)[-1] for s in (5, 5, 6))

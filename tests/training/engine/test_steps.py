@@ -84,6 +84,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_named(
   jax.tree.map(np.testing.assert_array_equal, params, state.params)
 
 
+@pytest.mark.slow
 def test_a_fold_without_clips_sits_the_step_out(tiny_config, network_and_state):
   network, state = network_and_state
   batch = random_batch(tiny_config)
@@ -93,6 +94,7 @@ def test_a_fold_without_clips_sits_the_step_out(tiny_config, network_and_state):
   jax.tree.map(np.testing.assert_array_equal, before, state)
 
 
+@pytest.mark.slow
 def test_running_means_move_a_tenth_towards_the_batch_and_evaluation_uses_them(
   tiny_config, network_and_state
 ):
