@@ -16,7 +16,7 @@ from tests.data_prep.databases.layout_trees import TREES
 from tests.data_prep.trees import draw_frame, write_clip, write_video
 
 TEXT = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
-EXAMPLE = TEXT[TEXT.index("## Clips of your own") :]
+EXAMPLE = TEXT.split("## Clips of your own")[1].split("\n## ")[0]
 
 
 @pytest.mark.slow
