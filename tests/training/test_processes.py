@@ -142,7 +142,7 @@ def test_two_processes_stream_each_their_rows_of_a_batch(command, tmp_path):
   np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("dead", [0, 1])
+@pytest.mark.parametrize("dead", [pytest.param(0, marks=pytest.mark.release), 1])
 def test_a_process_that_dies_stops_the_others_in_bounded_time(command, tmp_path, dead):
   logs = tmp_path / "logs"
   two = start(command, tmp_path / "two", logs)
