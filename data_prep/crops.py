@@ -77,7 +77,7 @@ def load_crops(
 
 
 def encode(image: np.ndarray) -> bytes:
-  """The PNG of a crop."""
+  """Encodes a crop as PNG."""
   return cv2.imencode(".png", image)[1].tobytes()
 
 

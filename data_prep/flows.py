@@ -28,7 +28,7 @@ class MeasuredFlow:
     return measure_batch(self._measure, [crops.grey for crops in batch])
 
   def steady(self, batch: Sequence[Crops]) -> list[tuple[Crops, np.ndarray]]:
-    """Crops and flow of up to `FLOW_BATCH` clips without the head's own motion.
+    """Takes the head's own motion out of crops and flow of up to `FLOW_BATCH` clips.
 
     Apex and window apex show the head where it was at the onset. The window apex stays
     the frame that was chosen with the head's motion.

@@ -14,7 +14,7 @@ INFO = "dataset_info.json"
 
 
 def simulated_records_folder(simulated: Mapping[str, Any], size: int) -> Path:
-  """Where records of simulated databases lie.
+  """Names the folder in which records of simulated databases lie.
 
   Args:
     simulated: a config's field `simulated`, of which `dir` and `head` count.
@@ -26,7 +26,7 @@ def simulated_records_folder(simulated: Mapping[str, Any], size: int) -> Path:
 
 
 def head_of(simulated: Mapping[str, Any]) -> str:
-  """What becomes of the head's motion, one of `HEADS`; kept in configs of before."""
+  """Returns what becomes of the head's motion, of `HEADS`; older configs keep it."""
   return simulated.get("head", HEADS[0])
 
 

@@ -109,9 +109,9 @@ def to_nodes(flow: np.ndarray) -> np.ndarray:
 
 
 def places(side: int) -> tuple[np.ndarray, np.ndarray]:
-  """The x and y, (side * side,), of a grid over a crop, in distances between the eyes.
+  """Computes x and y, (side * side,) each, of a grid over a crop.
 
-  From the point between the eyes, x to the right and y down.
+  In distances between the eyes from the point between them, x to the right, y down.
   """
   place = (np.arange(side) + 0.5) / side
   x, y = np.meshgrid(*((place - c) / EYES_APART for c in EYES_CENTRE))
@@ -120,7 +120,7 @@ def places(side: int) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.lru_cache(maxsize=8)
 def basis(side: int) -> np.ndarray:
-  """1, x, y and the depth of a face, (side * side, 4), on a grid over a crop."""
+  """Computes 1, x, y and a face's depth, (side * side, 4), on a grid over a crop."""
   x, y = places(side)
   # A face is a piece of an ellipsoid with a nose on it.
   depth = 1.0 * np.sqrt(np.clip(1 - (x / 1.3) ** 2 - ((y - 0.4) / 1.8) ** 2, 0.05, 1))
@@ -135,12 +135,12 @@ def _face() -> np.ndarray:
 
 
 def face(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-  """1 inside of a face, 0 off it, with a soft edge, at `places`."""
+  """Computes how much of each of `places` is face: 1 inside, 0 off it, a soft edge."""
   return np.clip((1 - np.hypot(x / 1.1, (y - 0.35) / 1.45)) / 0.15, 0, 1)
 
 
 def bump(x, y, centre_x, centre_y, sigma_x, sigma_y) -> np.ndarray:
-  """A Gaussian bump of height 1."""
+  """Computes a Gaussian bump of height 1 at points (x, y)."""
   return np.exp(
     -0.5 * (((x - centre_x) / sigma_x) ** 2 + ((y - centre_y) / sigma_y) ** 2)
   )

@@ -6,7 +6,13 @@ from infusenet_jax.training.trained import Made, TrainedRun
 
 
 def run_card(run: TrainedRun, made: Made, twin: TrainedRun | None) -> dict:
-  """What a report says of a run's networks; `twin` is what calibrated them."""
+  """Lists what a report says of a run's networks.
+
+  Args:
+    run: the networks' own.
+    made: how its records were made.
+    twin: the run whose predictions calibrated it, maybe itself; None for none.
+  """
   notes = [SIMULATED_WEIGHTS] if run.simulated else []
   if twin is None:
     notes.append(
