@@ -17,7 +17,8 @@ SSSNet has 42.3, ResNet-18 42.6, and Off-ApexNet 19.9, as it needs many more epo
 
 The recipe: half of the clips, 64 px, a quarter of the width, 16 epochs of batches of 32
 at a learning rate that falls from 3e-3 to 0, half of the faces mirrored, binary
-cross-entropy, cut at logit 0.
+cross-entropy, cut at logit 0. Off-ApexNet has one stream and fifteen times the epochs,
+as its published row has (3,000 where SSSNet has 200).
 """
 
 from ml_collections import ConfigDict
@@ -29,8 +30,8 @@ from infusenet_jax.runtime.errors import UserError
 # strong. Each was moved, in steps, by how far the F1 of logistic regression on the flow
 # was from the mean of the three networks' published ones; AU 15 is as rare and small
 # as it is hard to learn, and needs most.
-STRENGTH = {1: 0.58, 2: 0.58, 4: 0.8, 5: 0.25, 6: 0.12, 7: 0.32, 9: 0.2, 10: 0.38,
-            12: 0.24, 14: 0.27, 15: 0.75, 17: 0.26}  # fmt: skip
+STRENGTH = {1: 0.49, 2: 0.465, 4: 0.75, 5: 0.21, 6: 0.16, 7: 0.255, 9: 0.235, 10: 0.36,
+            12: 0.24, 14: 0.28, 15: 0.95, 17: 0.21}  # fmt: skip
 
 # Share of the clips coded with an AU that do not show it, and clips that show it
 # without being coded, per coded one: least where published F1 are high (1, 2, 4), since
@@ -42,6 +43,10 @@ MISSED = {1: 0.1, 2: 0.1, 4: 0.05, 5: 0.35, 6: 0.5, 7: 0.35, 9: 0.4, 10: 0.4,
           12: 0.35, 14: 0.35, 15: 0.4, 17: 0.3}  # fmt: skip
 CODERS = {"casme2": 0.9, "fourd": 1.1}  # Coders differ a little.
 UNLIKE = 0.3  # An AU of typical strength in one database is 0.7 to 1.3 in others.
+
+EPOCHS = 16
+# What the published row of a network has that others have not.
+ROWS = {"off_apexnet": {"model": {"streams": 1}, "train": {"epochs": 15 * EPOCHS}}}
 
 
 def get_config(which: str = "infusenet") -> ConfigDict:
@@ -55,7 +60,9 @@ def get_config(which: str = "infusenet") -> ConfigDict:
   config = shipped("quickstart").get_config()
   config.name = "-".join(filter(None, ("cd6me-simulated", name, draw)))
   config.model.update(networks[name])
-  config.train.epochs = 16
+  config.train.epochs = EPOCHS
+  for field, values in ROWS.get(name, {}).items():
+    config[field].update(values)
   config.simulated.update(
     {
       "dir": "data/simulated-hard" + ("-choose" if draw else ""),

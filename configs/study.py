@@ -10,17 +10,17 @@ models: the baselines, InfuseNet as published and ours. ablations: one change of
 a time. rates: every model at several rates, one seed, two folds, on another draw of the
 simulated databases, so that the choice of a rate never sees the clips of the others.
 losses: InfuseNet, ResNet-18 on flow and SSSNet by loss and by where their logits are
-decided, on simulated databases whose AUs are as rare as in the six; where thresholds
-are fitted, 21 networks a seed are trained instead of 6. reference: what the magnified
-branch can be read against, and frames that nothing magnifies, on the databases and by
-the recipe of the config cd6me_simulated.
+decided; where thresholds are fitted, 21 networks a seed are trained instead of 6.
+reference: what the magnified branch can be read against, and frames that nothing
+magnifies. Both on the databases and by the recipe of the config cd6me_simulated, whose
+AUs are as rare as in the six and as hard to see.
 
 Each variant is a run of its own in WORKDIR/<variant>, which is kept and resumed as any
 other; models and ablations share a workdir and the runs that both need.
 `--config.only=sssnet,ststnet` runs some, in one process or in several side by side.
 Every field of the config cd6me can be overridden, for all variants at once.
 
-The scale of all but `reference` is reduced for two cores: simulated databases of a
+The scale of the others is reduced for two cores as well: simulated databases of a
 quarter of the published clips with evenly spread AUs, 64 px instead of 224, a quarter
 of the width, 16 epochs of batches of 16 instead of 200 of 32, 3 seeds instead of 5, and
 the quickstart's recipe, whose learning rate is the best of `rates` or within a point of
@@ -163,9 +163,7 @@ def _rates(config: ConfigDict) -> None:
 
 def _losses(config: ConfigDict) -> None:
   config.name = "study-losses"
-  config.simulated.update(
-    {"dir": "data/simulated-study-losses", "labels": "statistics"}
-  )
+  _as_hard_as_cd6me(config)
   config.study.reference = f"{OURS}-bce"
   config.study.variants = {
     f"{name}-{loss}{ending}": {
@@ -190,19 +188,23 @@ def _losses(config: ConfigDict) -> None:
   )
 
 
-def _reference(config: ConfigDict) -> None:
+def _as_hard_as_cd6me(config: ConfigDict) -> None:
   hard = shipped("cd6me_simulated").get_config()
-  config.name = "study-reference"
   for field in ("simulated", "train"):
     config[field].update(hard[field])
+
+
+def _reference(config: ConfigDict) -> None:
+  config.name = "study-reference"
+  _as_hard_as_cd6me(config)
   config.study.reference = OURS
-  flow_and_frames = (
-    *("resnet18", "resnet18_difference"),
-    *("concatenated_difference", "concatenated_features_difference"),
+  on_flow = ("sssnet", "off_apexnet", "resnet18")
+  with_frames = (
+    *("resnet18_difference", "concatenated_difference"),
+    *("concatenated_features_difference", "magnified_branch", "concatenated"),
   )
-  branches = ("magnified_branch", "concatenated")
   networks = {
-    **{name: BASELINES[name] for name in (*flow_and_frames, *branches)},
+    **{name: BASELINES[name] for name in (*on_flow, *with_frames)},
     "infusenet-published": PUBLISHED,
     OURS: {},
   }
@@ -211,8 +213,11 @@ def _reference(config: ConfigDict) -> None:
     for name, base in (("infusenet", OURS), ("magnified_branch", "magnified_branch"))
     for beside, change in BESIDE.items()
   }
+  rows = shipped("cd6me_simulated").ROWS
   config.study.variants = {
     name: {"model": model} for name, model in (networks | with_more).items()
+  } | {
+    name: row | {"model": networks[name] | row["model"]} for name, row in rows.items()
   }
   config.study.tables = (
     ("Networks", tuple((name, name) for name in networks)),

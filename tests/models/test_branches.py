@@ -28,7 +28,11 @@ def logits_of(model, *inputs):
 
 
 @pytest.mark.parametrize(
-  "network, magnified", [(MagnifiedBranch, "latents"), (Concatenated, "reconstructed")]
+  "network, magnified",
+  [
+    (MagnifiedBranch, "latents"),
+    pytest.param(Concatenated, "reconstructed", marks=pytest.mark.slow),
+  ],
 )
 def test_the_prediction_of_a_clip_does_not_depend_on_its_batch(network, magnified):
   model = network(**SMALL, magnified=magnified, rngs=nnx.Rngs(0))

@@ -50,7 +50,7 @@ def products(model, *inputs) -> int:
   [
     pytest.param("unitary", 5, 5, marks=pytest.mark.slow),
     pytest.param("unitary", 3, 3, marks=pytest.mark.release),
-    ("unitary", 0, 0),
+    pytest.param("unitary", 0, 0, marks=pytest.mark.slow),
     pytest.param("published", 5, 0, marks=pytest.mark.release),
   ],
 )

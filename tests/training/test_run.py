@@ -115,7 +115,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside(run_config, train, tmp_path, c
   assert "is damaged" in caplog.text
 
 
-@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("keep", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_finished_fold_keeps_the_optimisers_state_only_where_asked(
   run_config, train, tmp_path, keep
 ):

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from configs import cd6me_simulated, quickstart
+from configs import cd6me_simulated, published, quickstart, study
 from data_prep.simulator.command import add_arguments, difficulty_of
 from data_prep.simulator.writer import Parameters
 from infusenet_jax.clips.labels import CLIPS
@@ -45,6 +45,19 @@ def test_a_harder_simulation_is_asked_for_by_its_flags(monkeypatch):
   assert simulated.difficulty_flags(source) == flags
   assert simulated.difficulty_flags(quickstart.get_config().simulated) == []
   assert simulated.difficulty_flags(Parameters().as_json()) == []
+
+
+def test_off_apexnet_has_the_stream_and_the_share_of_epochs_of_its_published_row():
+  _, row, train = published.ROWS["off_apexnet"]
+  others = published.ROWS["sssnet"][2]["epochs"]
+  config = cd6me_simulated.get_config("off_apexnet,choose")
+  assert config.model.streams == row["streams"] == 1
+  share = config.train.epochs / cd6me_simulated.get_config("sssnet").train.epochs
+  assert share == train["epochs"] / others == 15
+  variant = study.get_config("reference").study.variants["off_apexnet"]
+  assert variant.model.streams == 1 and variant.train.epochs == config.train.epochs
+  # The study on easier databases gives all networks the same epochs.
+  assert "train" not in study.get_config("models").study.variants["off_apexnet"]
 
 
 def test_records_without_the_heads_motion_lie_beside_the_others(monkeypatch):

@@ -73,6 +73,7 @@ def test_tables_say_that_thresholds_were_fitted(fitted, tmp_path, capsys):
   assert f"* {said}, not at 0: run\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_labels_of_the_database_that_is_tested_change_no_threshold(fitted, tmp_path):
   clips = make_clips()
   other = dataclasses.replace(clips, labels=clips.labels.copy())

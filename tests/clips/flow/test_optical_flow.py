@@ -96,7 +96,9 @@ def test_pairs_of_a_batch_do_not_meddle(texture):
     np.testing.assert_allclose(flow_of(texture, second)[2], one, atol=1e-3)
 
 
-@pytest.mark.parametrize("shape", [SHAPE, (16, 19)])
+@pytest.mark.parametrize(
+  "shape", [SHAPE, pytest.param((16, 19), marks=pytest.mark.slow)]
+)
 def test_nothing_to_see_is_no_motion(shape):
   flat = np.full((4, *shape), 90.0)
   for second in (flat, 1.1 * flat, 0 * flat):
