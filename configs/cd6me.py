@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
       "labels": "statistics",  # AU patterns as often as in the six databases
       "nuisance": 1.0,  # lighting, head motion, noise; 0 switches them off
       "head": "kept",  # or "removed": the head's own motion, out of flow and apexes
+      "offset": False,  # whether records hold the frame at the offset, too
       # What makes it harder, as flags of `data_prep simulate`, such as "5:0.4,6:0.3".
       "strength": "",  # factor on each AU's motion and relief
       "doubtful": "",  # share of an AU's coded clips that do not show it

@@ -15,7 +15,8 @@ from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from infusenet_jax.clips.records import FRAMES, Clips
+from infusenet_jax.clips.records import Clips
+from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.runtime.devices import (
   even_batch,
   fits_device,
