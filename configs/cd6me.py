@@ -59,7 +59,9 @@ def get_config() -> ConfigDict:
       "window_apex": True,  # whether the window apex is magnified as well as the apex
       "amp": 10.0,  # magnification factor
       "more_amps": (),  # further ones, such as (5.0, 20.0), seen beside it
-      "reference": "",  # beside the latents "onset" or "signed" (docs/magnifier.md)
+      # Beside them "onset" or "signed"; or since both ends, "offset", "offset_mean"
+      # (docs/magnifier.md).
+      "reference": "",
       "width": 64,  # channels of the first stage
       "magnifier_weights": "pretrained",  # ours; or a .npz or PyTorch file
       "resnet_weights": "",  # a torchvision or timm ResNet-18 for the trunks, or none

@@ -176,7 +176,7 @@ def _to_arrays(
   record: dict,
   image_size: int,
   scale: Callable[[np.ndarray], np.ndarray],
-  offset: bool,
+  offset: bool = False,
 ) -> dict[str, np.ndarray]:
   clip = {name: resize(record[name], image_size) for name in frames_held(offset)}
   clip["flow"], clip["flow_range"] = network_flow(record["flow"], image_size, scale)
