@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
       "labels": "statistics",  # AU patterns as often as in the six databases
       "nuisance": 1.0,  # lighting, head motion, noise; 0 switches them off
       "head": "kept",  # or "removed": the head's own motion, out of flow and apexes
+      "offset": False,  # whether records hold the frame at the offset, too
       # What makes it harder, as flags of `data_prep simulate`, such as "5:0.4,6:0.3".
       "strength": "",  # factor on each AU's motion and relief
       "doubtful": "",  # share of an AU's coded clips that do not show it
@@ -58,7 +59,9 @@ def get_config() -> ConfigDict:
       "window_apex": True,  # whether the window apex is magnified as well as the apex
       "amp": 10.0,  # magnification factor
       "more_amps": (),  # further ones, such as (5.0, 20.0), seen beside it
-      "reference": "",  # beside the latents "onset" or "signed" (docs/magnifier.md)
+      # Beside them "onset" or "signed"; or since both ends, "offset", "offset_mean"
+      # (docs/magnifier.md).
+      "reference": "",
       "width": 64,  # channels of the first stage
       "magnifier_weights": "pretrained",  # ours; or a .npz or PyTorch file
       "resnet_weights": "",  # a torchvision or timm ResNet-18 for the trunks, or none

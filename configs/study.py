@@ -12,8 +12,9 @@ simulated databases, so that the choice of a rate never sees the clips of the ot
 losses: InfuseNet, ResNet-18 on flow and SSSNet by loss and by where their logits are
 decided; where thresholds are fitted, 21 networks a seed are trained instead of 6.
 reference: what the magnified branch can be read against, and frames that nothing
-magnifies. Both on the databases and by the recipe of the config cd6me_simulated, whose
-AUs are as rare as in the six and as hard to see.
+magnifies; what sees the offset as well has records of its own, of the same clips. Both
+on the databases and by the recipe of the config cd6me_simulated, whose AUs are as rare
+as in the six and as hard to see.
 
 Each variant is a run of its own in WORKDIR/<variant>, which is kept and resumed as any
 other; models and ablations share a workdir and the runs that both need.
@@ -70,6 +71,18 @@ BESIDE = {
   "onset": {"reference": "onset"},
   "signed": {"reference": "signed"},
   "amps": {"more_amps": (5.0, 20.0)},
+}
+
+# What is seen since both ends of the expression, as changes in config.model, and by
+# whom: InfuseNet and what sees frames as they are.
+BOTH_ENDS = {
+  "offset": {"reference": "offset"},
+  "offset-mean": {"reference": "offset_mean"},
+}
+SINCE_BOTH = {
+  "infusenet": OURS,
+  "resnet18_difference": "resnet18_difference",
+  "concatenated_features_difference": "concatenated_features_difference",
 }
 
 # One change of ours each.
@@ -214,11 +227,20 @@ def _reference(config: ConfigDict) -> None:
     for beside, change in BESIDE.items()
   }
   rows = shipped("cd6me_simulated").ROWS
-  config.study.variants = {
-    name: {"model": model} for name, model in (networks | with_more).items()
-  } | {
-    name: row | {"model": networks[name] | row["model"]} for name, row in rows.items()
-  }
+  config.study.variants = (
+    {name: {"model": model} for name, model in (networks | with_more).items()}
+    | {
+      name: row | {"model": networks[name] | row["model"]} for name, row in rows.items()
+    }
+    | {
+      f"{name}-{seen}": {
+        "model": networks[base] | change,
+        "simulated": {"offset": True},
+      }
+      for name, base in SINCE_BOTH.items()
+      for seen, change in BOTH_ENDS.items()
+    }
+  )
   config.study.tables = (
     ("Networks", tuple((name, name) for name in networks)),
     *(
@@ -230,6 +252,13 @@ def _reference(config: ConfigDict) -> None:
         ("Beside the differences, in InfuseNet", "infusenet", OURS),
         ("The same, magnified branch alone", "magnified_branch", "magnified_branch"),
       )
+    ),
+    *(
+      (
+        f"Since both ends, {base}",
+        (("since the onset", base), *((x, f"{name}-{x}") for x in BOTH_ENDS)),
+      )
+      for name, base in SINCE_BOTH.items()
     ),
   )
 

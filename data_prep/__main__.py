@@ -143,6 +143,11 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     help="removed: take the head's own motion since the onset out of flow, strain, apex"
     " and window apex (default: kept)",
   )
+  parser.add_argument(
+    "--offset",
+    action="store_true",
+    help="store the frame at the clip's offset, too, for config.model.reference=offset",
+  )
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
@@ -183,6 +188,7 @@ def _build(args: argparse.Namespace) -> int:
     strain=args.strain,
     flow_arrays=args.flow_arrays,
     head=args.head,
+    offset=args.offset,
   )
   opened = _sources(args)
   print_lines(opened.notes)

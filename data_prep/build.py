@@ -25,7 +25,14 @@ from data_prep.sources import Source, describe
 from infusenet_jax.clips.faces.detector import FaceDetector
 from infusenet_jax.clips.flow.measured import FLOW_BATCH, make_measure
 from infusenet_jax.clips.labels import DATABASES
-from infusenet_jax.clips.schema import FRAMES, HEADS, UNSAID, VERSION, array_record
+from infusenet_jax.clips.schema import (
+  FRAMES,
+  HEADS,
+  UNSAID,
+  VERSION,
+  array_record,
+  frames_held,
+)
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 
@@ -48,6 +55,7 @@ class Options:
   flow_arrays: folder of the CD6ME benchmark's flow arrays, to use in place of
     measuring.
   head: what becomes of the head's own motion, one of `HEADS`.
+  offset: whether records hold the frame at the offset, too.
   """
 
   size: int = 224
@@ -58,6 +66,7 @@ class Options:
   strain: str = "textbook"
   flow_arrays: Path | None = None
   head: str = HEADS[0]
+  offset: bool = False
 
   def identity(self) -> dict:
     """Returns the options that the records depend on, as in their metadata."""
@@ -71,6 +80,7 @@ class Options:
       "flow": "arrays" if self.flow_arrays else self.flow,
       "strain": "arrays" if self.flow_arrays else self.strain,
       "head": self.head,
+      "offset": self.offset,
     }
 
   def detector(self) -> FaceDetector | None:
@@ -116,15 +126,19 @@ def build(
   for source in sources:
     outcomes.append(Outcome(source.key, source.name, failure=source.failure))
     if source.database:
-      outcomes[-1].name = source.database.complete_name
+      database = source.database
+      if options.offset:
+        clips = [keys.with_offset() for keys in database.clips]
+        database = dataclasses.replace(database, clips=clips)
+      outcomes[-1].name = database.complete_name
       identity = {
-        "simulated": bool(source.database.source),
-        "source": source.database.source,
+        "simulated": bool(database.source),
+        "source": database.source,
         **options.identity(),
-        "fingerprint": _fingerprint(source.database),
-        "frames": bool(source.database.clips),
+        "fingerprint": _fingerprint(database),
+        "frames": bool(database.clips),
       }
-      opened.append((outcomes[-1], source.database, identity))
+      opened.append((outcomes[-1], database, identity))
   if not opened:
     return outcomes
   total = sum(len(database.clips or database.listed) for _, database, _ in opened)
@@ -169,6 +183,8 @@ def _build_database(
   outcome.fixes = database.fixes
   finished = _folder(out, database)
   array = None
+  if options.offset and not database.clips:
+    raise UserError(f"--offset: {database.folder} has no frames; leave --offset out")
   if options.flow_arrays:
     array = _open_array(options.flow_arrays, database)
   if metadata := find_finished(finished, identity):
@@ -177,12 +193,13 @@ def _build_database(
       setattr(outcome, field, metadata[field])
     bar.update(len(database.clips or database.listed))
     return
-  check_space(out, len(database.clips or database.listed), options.size)
+  frames = frames_held(options.offset)
+  check_space(out, len(database.clips or database.listed), options.size, len(frames))
   outcome.problems, outcome.notes = list(database.problems), list(database.notes)
   outcome.lacking = list(database.lacking)
   with (
     unfinished(finished) as folder,
-    RecordWriter(folder, database.key, options.size) as to,
+    RecordWriter(folder, database.key, options.size, options.offset) as to,
   ):
     if database.clips:
       flow = measured
@@ -196,8 +213,8 @@ def _build_database(
     outcome.subjects = len({clip.subject for clip in built})
     outcome.counts = database.compare_counts(built, outcome.lacking)
     to.finish(
-      f"{database.complete_name}: onset, apex and window apex, aligned, with optical"
-      " flow and action units",
+      f"{database.complete_name}: onset, apex and window apex"
+      f"{', offset' * options.offset}, aligned, with optical flow and action units",
       {n: x for n, x in identity.items() if (n, x) not in UNSAID.items()}
       | database.published
       | {field: getattr(outcome, field) for field in KEPT},
@@ -222,6 +239,7 @@ def _write_clips(
   """Writes all clips that can be read, and what lies beside their records."""
   built = []
   alignments = AlignmentTable(faces_sought=options.faces == "find")
+  without_offset = []
   # Truth is known of simulated clips alone.
   truth = TruthWriter(database.folder.resolve().parent) if database.source else None
   for batch in _batches(_crops(database, options, outcome, bar)):
@@ -231,6 +249,8 @@ def _write_clips(
       to.write(_example(crops, field))
       onset = crops.keys.files[crops.keys.onset]
       alignments.add(crops.keys.clip, onset, crops.alignment)
+      if crops.offset:
+        without_offset.append(f"{crops.keys.clip.place} ({crops.offset})")
       if truth:
         truth.add(crops.keys.clip, crops.alignment)
       built.append(crops.keys.clip)
@@ -238,6 +258,11 @@ def _write_clips(
     raise UserError(f"{database.folder}: no clip is readable; {outcome.problems[-1]}")
   if options.head == "removed":
     outcome.notes.append("the head's own motion was removed from flow and apexes")
+  if without_offset:
+    outcome.notes.append(
+      f"the onset stands in for the offset in {len(without_offset)} of {len(built)}"
+      f" clips: {', '.join(without_offset)}"
+    )
   outcome.notes += alignments.notes() + flow.notes()
   alignments.write(folder)
   if truth:
@@ -271,7 +296,9 @@ def _crops(
   A clip that cannot be read is added to the outcome's problems.
   """
   ahead = 3 * FLOW_BATCH
-  stream = stream_crops(database.clips, options.size, options.detector, ahead)
+  stream = stream_crops(
+    database.clips, options.size, options.detector, ahead, options.offset
+  )
   for keys, crops in stream:
     place = f"{database.key} {keys.clip.place}"
     if isinstance(crops, ValueError):

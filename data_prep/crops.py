@@ -1,4 +1,4 @@
-"""A clip's files -> aligned crops of onset, apex and window apex."""
+"""A clip's files -> aligned crops of onset, apex, window apex and perhaps offset."""
 
 import collections
 import concurrent.futures
@@ -15,6 +15,7 @@ from data_prep.frame_reader import FrameReader
 from infusenet_jax.clips.faces.alignment import Alignment, warp, whole_frame
 from infusenet_jax.clips.faces.detector import FaceDetector
 from infusenet_jax.clips.flow.measured import luma
+from infusenet_jax.clips.schema import OFFSET
 from infusenet_jax.clips.window import WindowApex
 
 
@@ -25,17 +26,23 @@ class Crops:
   keys: KeyFrames
   alignment: Alignment
   grey: np.ndarray  # (2, size, size) float32 in [0, 255]: onset, apex.
-  pngs: dict[str, bytes]  # Onset, apex and window apex.
+  pngs: dict[str, bytes]  # Onset, apex, window apex and perhaps offset.
   window_apex: int
   unreadable: list[str]  # Candidates for the window apex that were passed over.
+  offset: str = ""  # Why the onset stands in for the offset, if it does.
 
 
 def load_crops(
-  keys: KeyFrames, size: int, detector: FaceDetector | None, reader: FrameReader
+  keys: KeyFrames,
+  size: int,
+  detector: FaceDetector | None,
+  reader: FrameReader,
+  offset: bool = False,
 ) -> Crops:
   """Reads a clip's frames, aligns them all by the onset and picks the window apex.
 
-  Without a detector the frames' central squares are taken.
+  Without a detector the frames' central squares are taken. If the offset is wanted and
+  cannot be read, the onset stands in for it.
 
   Raises:
     ValueError: onset or apex cannot be read, or they differ in size.
@@ -65,7 +72,14 @@ def load_crops(
       window.offer(number, crop(number))
     except ValueError as error:
       unreadable.append(str(error))
-  pngs = {"onset": first, "apex": apex, "window_apex": window.crop}
+  pngs, why = {"onset": first, "apex": apex, "window_apex": window.crop}, ""
+  if offset:
+    try:
+      pngs[OFFSET] = first if keys.offset is None else crop(keys.offset)
+    except ValueError as error:
+      pngs[OFFSET], why = first, str(error)
+    if keys.offset is None:
+      why = f"there is no frame {keys.clip.offset} after the apex"
   return Crops(
     keys=keys,
     alignment=alignment,
@@ -73,6 +87,7 @@ def load_crops(
     pngs={name: encode(image) for name, image in pngs.items()},
     window_apex=window.number,
     unreadable=unreadable,
+    offset=why,
   )
 
 
@@ -95,6 +110,7 @@ def stream_crops(
   size: int,
   make_detector: Callable[[], FaceDetector | None],
   ahead: int,
+  offset: bool = False,
 ) -> Iterator[tuple[KeyFrames, Crops | ValueError]]:
   """Every clip in order with its crops, or with the reason why there are none.
 
@@ -106,7 +122,7 @@ def stream_crops(
   def load(keys: KeyFrames) -> Crops:
     if not hasattr(local, "detector"):
       local.detector, local.reader = make_detector(), FrameReader()
-    return load_crops(keys, size, local.detector, local.reader)
+    return load_crops(keys, size, local.detector, local.reader, offset)
 
   threads = cv2.getNumThreads()
   # The clips are the parallelism.

@@ -14,7 +14,7 @@ from infusenet_jax.clips.flow.measured import (
   measure_batch,
   steady_batch,
 )
-from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.clips.schema import OFFSET, frames_held
 
 
 class MeasuredFlow:
@@ -30,22 +30,23 @@ class MeasuredFlow:
   def steady(self, batch: Sequence[Crops]) -> list[tuple[Crops, np.ndarray]]:
     """Takes the head's own motion out of crops and flow of up to `FLOW_BATCH` clips.
 
-    Apex and window apex show the head where it was at the onset. The window apex stays
-    the frame that was chosen with the head's motion.
+    Apex, window apex and, where it is there, the offset show the head where it was at
+    the onset. The window apex stays the frame that was chosen with the head's motion.
     """
-    frames = [[_decoded(crops.pngs[name]) for name in FRAMES] for crops in batch]
+    names = frames_held(OFFSET in batch[0].pngs)
+    frames = [[_decoded(crops.pngs[name]) for name in names] for crops in batch]
     steadied = steady_batch(self._measure, self._strain, frames)
+
+    def encoded(later: Sequence[np.ndarray]) -> dict[str, bytes]:
+      return {n: encode(crop) for n, crop in zip(names[1:], later, strict=True)}
+
     return [
-      (dataclasses.replace(crops, pngs=crops.pngs | _encoded(found.crops)), found.flow)
+      (dataclasses.replace(crops, pngs=crops.pngs | encoded(found.crops)), found.flow)
       for crops, found in zip(batch, steadied, strict=True)
     ]
 
   def notes(self) -> list[str]:
     return []
-
-
-def _encoded(later: Sequence[np.ndarray]) -> dict[str, bytes]:
-  return {name: encode(crop) for name, crop in zip(FRAMES[1:], later, strict=True)}
 
 
 def _decoded(png: bytes) -> np.ndarray:

@@ -80,9 +80,9 @@ def find_finished(folder: Path, identity: dict) -> dict | None:
   return have
 
 
-def check_space(out: Path, clips: int, size: int) -> None:
-  """Raises UserError if the disk has no room for that many clips."""
-  need = clips * size * size * 12  # Three PNGs and three float16 planes.
+def check_space(out: Path, clips: int, size: int, frames: int) -> None:
+  """Raises UserError if the disk has no room for that many clips, each of `frames`."""
+  need = clips * size * size * (2 * frames + 6)  # PNGs and three float16 planes.
   free = shutil.disk_usage(out).free
   if free < need:
     raise UserError(

@@ -28,11 +28,11 @@ class RecordWriter:
   All methods raise OSError if the disk fails or is full.
   """
 
-  def __init__(self, folder: Path, name: str, size: int):
+  def __init__(self, folder: Path, name: str, size: int, offset: bool = False):
     folder.mkdir(parents=True)
     self._folder = folder
     self._name = name
-    self._features = record_features(size)
+    self._features = record_features(size, offset)
     self._serializer = example_serializer.ExampleSerializer(
       self._features.get_serialized_info()
     )

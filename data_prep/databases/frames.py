@@ -36,6 +36,15 @@ class KeyFrames:
   files: dict[int, Path]  # Frame number -> file, of onset, apex and candidates.
   note: str  # Says which frame takes the place of a missing one; "" if none is missing.
   video: bool = False  # Whether the file of all is one video, whose first frame is 0.
+  offset: int | None = None  # None: there is none after the apex.
+  offset_file: Path | None = None
+
+  def with_offset(self) -> "KeyFrames":
+    """Adds the file of the offset, if there is one, to `files`."""
+    if self.offset is None:
+      return self
+    files = self.files | {self.offset: self.offset_file}
+    return dataclasses.replace(self, files=dict(sorted(files.items())))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,9 +225,10 @@ def _places(folder: Path, layout: Layout) -> list[Place]:
 def key_frames(
   clip: Clip, files: Mapping[int, Path], fps: float, cropped: bool
 ) -> KeyFrames:
-  """Chooses onset, apex and the candidates for the window apex.
+  """Chooses onset, apex, the candidates for the window apex, and the offset.
 
-  If the onset or apex is missing, the nearest frame within 50 ms takes its place.
+  If one of the three is missing, the nearest frame within 50 ms takes its place. There
+  need be no offset, and one that is not after the apex is none.
   Candidates are the frames within 50 ms of the annotated apex, without the apex and
   without frames before the onset.
 
@@ -230,6 +240,10 @@ def key_frames(
   apex = _nearest(clip.apex, files, reach, onset)
   window = window_numbers(onset, clip.apex, fps)
   candidates = tuple(n for n in window if n in files and n != apex)
+  try:
+    offset = _nearest(clip.offset, files, reach, max(apex, clip.apex) + 1)
+  except FileNotFoundError:
+    offset = None
   replaced = [
     f"{what} frame {want} is not on disk, frame {have} stands in"
     for what, want, have in (("onset", clip.onset, onset), ("apex", clip.apex, apex))
@@ -244,6 +258,8 @@ def key_frames(
     candidates=candidates,
     files={n: files[n] for n in sorted({onset, apex, *candidates})},
     note="; ".join(replaced),
+    offset=offset,
+    offset_file=None if offset is None else files[offset],
   )
 
 

@@ -37,6 +37,7 @@ from infusenet_jax.clips.prepared import records_identity
 from infusenet_jax.clips.records import Clips, load_clips
 from infusenet_jax.clips.schema import UNSAID
 from infusenet_jax.evaluate.predictions import read_predictions, write_predictions
+from infusenet_jax.models.magnified_input import BOTH_ENDS
 from infusenet_jax.runtime.devices import keep_compiled, keep_freed_memory
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import write_atomically
@@ -87,6 +88,8 @@ def study(
   runs = [Run(workdir) for workdir in workdirs]
   _check_names(runs)
   source = _same_source(runs)
+  if any(run.config.model.get("reference") in BOTH_ENDS for run in runs):
+    source["offset"] = True
   if scale is not None:
     source["scale"] = scale
   sets = sets or out / "sets"
@@ -113,6 +116,7 @@ def make_set(sets: Path, wanted: StudySet, source: dict) -> Path:
     *source.get("difficulty", ()),
     *wanted.flags,
     head=source.get("head", UNSAID["head"]),
+    offset=source.get("offset", UNSAID["offset"]),
   )
 
 

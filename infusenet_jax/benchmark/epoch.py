@@ -12,7 +12,8 @@ from infusenet_jax.benchmark.machine import threads
 from infusenet_jax.benchmark.roofline import Timing, summary
 from infusenet_jax.benchmark.steps import noise_frames
 from infusenet_jax.clips.labels import AUS, DATABASES
-from infusenet_jax.clips.records import FRAMES, Clips
+from infusenet_jax.clips.records import Clips
+from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine.config import fold_names
 from infusenet_jax.training.engine.experiment import make_experiment

@@ -16,10 +16,10 @@ from infusenet_jax.benchmark.roofline import (
   compile_step,
   measure,
 )
-from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.clips.schema import frames_held
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.training.engine.config import sees_frames
+from infusenet_jax.training.engine.config import sees_frames, sees_offset
 from infusenet_jax.training.engine.inputs import make_inputs, put_batch
 from infusenet_jax.training.engine.network import (
   Network,
@@ -124,7 +124,8 @@ def noise_frames(config: ConfigDict, count: int) -> dict[str, np.ndarray]:
   """Makes frames of noise by name, (count, H, W, 3) uint8 each."""
   size, rng = config.image_size, np.random.default_rng(0)
   return {
-    name: rng.integers(0, 256, (count, size, size, 3), np.uint8) for name in FRAMES
+    name: rng.integers(0, 256, (count, size, size, 3), np.uint8)
+    for name in frames_held(sees_offset(config))
   }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from infusenet_jax.clips.labels import DATABASES, in_order, is_database
-from infusenet_jax.clips.schema import HEADS, UNSAID
+from infusenet_jax.clips.schema import HEADS, OFFSET, UNSAID
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import read_json
 
@@ -17,17 +17,23 @@ def simulated_records_folder(simulated: Mapping[str, Any], size: int) -> Path:
   """Names the folder in which records of simulated databases lie.
 
   Args:
-    simulated: a config's field `simulated`, of which `dir` and `head` count.
+    simulated: a config's field `simulated`, of which `dir`, `head` and `offset` count.
     size: of the records, pixels.
   """
   head = head_of(simulated)
   without = "" if head == HEADS[0] else f"-head-{head}"
-  return Path(simulated["dir"]) / f"records-{size}{without}"
+  beside = f"-{OFFSET}" if offset_of(simulated) else ""
+  return Path(simulated["dir"]) / f"records-{size}{without}{beside}"
 
 
 def head_of(simulated: Mapping[str, Any]) -> str:
   """Returns what becomes of the head's motion, of `HEADS`; older configs keep it."""
   return simulated.get("head", HEADS[0])
+
+
+def offset_of(simulated: Mapping[str, Any]) -> bool:
+  """Returns whether records hold the offset; those of older configs do not."""
+  return simulated.get("offset", False)
 
 
 def prepared_databases(data_dir: str | Path) -> dict[str, Path]:
@@ -121,6 +127,21 @@ def require_frames(data_dir: str | Path) -> None:
       raise UserError(
         f"{folder}: holds flow and no frames, which config.model looks at; build it "
         "with its frames, or take a network on flow such as --config=published:sssnet"
+      )
+
+
+def require_offset(data_dir: str | Path) -> None:
+  """Refuses records without the frame at the offset.
+
+  Raises:
+    UserError: a database in `data_dir` was built without it.
+  """
+  for folder in prepared_databases(data_dir).values():
+    if not read_metadata(folder)["offset"]:
+      raise UserError(
+        f"{folder}: was built without the offset, which config.model.reference looks "
+        "at; build it with `python -m data_prep build --offset` into another folder, "
+        "or set config.model.reference=''"
       )
 
 

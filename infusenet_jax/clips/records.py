@@ -16,7 +16,7 @@ from infusenet_jax.clips.prepared import (
   read_metadata,
   shard_lengths,
 )
-from infusenet_jax.clips.schema import FRAMES, NAMES, array_record
+from infusenet_jax.clips.schema import NAMES, array_record, frames_held
 from infusenet_jax.runtime.errors import UserError
 
 
@@ -32,6 +32,7 @@ class Clips:
     labels: (N, 12) uint8, in the order of `labels.AUS`.
     database, subject, clip: (N,) text.
     simulated: whether any of the clips was drawn by the simulator.
+    offset: (N, H, W, 3) uint8 RGB; None where the records of a database lack it.
   """
 
   flow: np.ndarray
@@ -44,9 +45,24 @@ class Clips:
   subject: np.ndarray
   clip: np.ndarray
   simulated: bool
+  offset: np.ndarray | None = None
 
   def __len__(self) -> int:
     return len(self.labels)
+
+  def frames(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns frames by name, of `schema.FRAMES` and the offset.
+
+    Raises:
+      UserError: one is asked for that the records lack.
+    """
+    frames = {name: getattr(self, name) for name in names}
+    if lacking := [name for name, array in frames.items() if array is None]:
+      raise UserError(
+        f"the records hold no {', '.join(lacking)}, which the network looks at; build "
+        "them with `python -m data_prep build --offset`"
+      )
+    return frames
 
   def flow_in_pixels(self, number: int) -> np.ndarray:
     """Returns u and v of clip `number`, (H, W, 2), in pixels of the records."""
@@ -76,7 +92,8 @@ def load_clips(
       f"{', '.join(found)}); build them with `python -m data_prep build`"
     )
   parts = [_load_database(found[key], image_size) for key in databases or found]
-  columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+  shared = [name for name in parts[0] if all(name in part for part in parts)]
+  columns = {name: np.concatenate([part[name] for part in parts]) for name in shared}
   return Clips(**columns | {"simulated": bool(columns["simulated"].any())})
 
 
@@ -93,7 +110,7 @@ def _load_database(folder: Path, image_size: int) -> dict[str, np.ndarray]:
   # them without scaling them again, so this does too.
   scale = _as_they_are if metadata.get("flow") == "arrays" else min_max
   records = grain.MapDataset.source(source).map(
-    lambda record: _to_arrays(record, image_size, scale)
+    lambda record: _to_arrays(record, image_size, scale, metadata["offset"])
   )
   threads = grain.ReadOptions(num_threads=4, prefetch_buffer_size=16)
   clips = list(
@@ -156,9 +173,12 @@ class RecordSource:
 
 
 def _to_arrays(
-  record: dict, image_size: int, scale: Callable[[np.ndarray], np.ndarray]
+  record: dict,
+  image_size: int,
+  scale: Callable[[np.ndarray], np.ndarray],
+  offset: bool = False,
 ) -> dict[str, np.ndarray]:
-  clip = {name: resize(record[name], image_size) for name in FRAMES}
+  clip = {name: resize(record[name], image_size) for name in frames_held(offset)}
   clip["flow"], clip["flow_range"] = network_flow(record["flow"], image_size, scale)
   clip["labels"] = record["labels"]
   return clip | {name: np.array(_text(record[name])) for name in NAMES}

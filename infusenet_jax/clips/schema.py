@@ -19,6 +19,7 @@ database:
   recipe, size, cropped, faces, face_model, fingerprint: what the records depend on.
   head: "removed" where the head's own motion was taken out of flow and apexes; absent
     where it was kept.
+  offset: true where records hold the frame at the clip's offset, too; else absent.
 """
 
 from typing import TYPE_CHECKING
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
 VERSION = "1.0.0"
 SPLIT = "clips"  # Not "all", which TFDS reserves for the union of a dataset's splits.
 FRAMES = ("onset", "apex", "window_apex")
+OFFSET = "offset"  # A further frame that records may hold: the end of the expression.
 HEADS = ("kept", "removed")  # What becomes of the head's own motion.
 # Fields that metadata leave out where they are as here.
-UNSAID = {"head": HEADS[0]}
+UNSAID = {"head": HEADS[0], "offset": False}
 NAMES = ("database", "subject", "clip")  # Together they name a clip.
 TRUTH = "truth.npz"  # Where faces truly changed; beside records of simulated databases.
 # Masks in it: where action units moved the skin, and where bulges and folds of the skin
@@ -68,11 +70,20 @@ def array_record() -> "ModuleType":
   return array_record_module
 
 
-def record_features(size: int) -> "FeaturesDict":
+def frames_held(offset: bool) -> tuple[str, ...]:
+  """Names the frames that records hold, without or with the offset."""
+  return (*FRAMES, OFFSET) if offset else FRAMES
+
+
+def record_features(size: int, offset: bool = False) -> "FeaturesDict":
   """Describes the fields of a clip's record for TFDS; images are (size, size, 3).
 
   `flow`, (size, size, 3), is u and v in pixels of the crop and the optical strain, not
   yet scaled to [0, 1].
+
+  Args:
+    size: of images and flow, pixels.
+    offset: whether the frame at the offset is held as well.
   """
   import tensorflow_datasets as tfds  # Slow to import; the names above do not need it.
 
@@ -81,7 +92,7 @@ def record_features(size: int) -> "FeaturesDict":
 
   return tfds.features.FeaturesDict(
     {
-      **{name: image() for name in FRAMES},
+      **{name: image() for name in frames_held(offset)},
       "flow": tfds.features.Tensor(shape=(size, size, 3), dtype=np.float16),
       "labels": tfds.features.Tensor(shape=(len(AUS),), dtype=np.uint8),
       "aus": tfds.features.Text(),

@@ -33,6 +33,7 @@ class Classifier(nnx.Module):
     onset: jax.Array | None = None,
     apex: jax.Array | None = None,
     window_apex: jax.Array | None = None,
+    offset: jax.Array | None = None,
     *,
     rotations: tuple | None = None,
   ) -> tuple[jax.Array, ...]:
@@ -42,11 +43,12 @@ class Classifier(nnx.Module):
       flow: (B, H, W, 3) in [0, 1].
       onset, apex, window_apex: (B, H, W, 3) in [-1, 1]; may be left out for networks
         that see nothing but the flow.
+      offset: the same, for networks whose `magnified.sees_offset`.
       rotations: what `rotations()` returned; computed here if left out.
     """
     latents = None
     if self.magnified is not None:
-      latents = self.magnified_latents(onset, apex, window_apex)
+      latents = self.magnified_latents(onset, apex, window_apex, offset)
     return self.heads(flow, latents, rotations=rotations)
 
   def heads(
@@ -71,7 +73,11 @@ class Classifier(nnx.Module):
     raise NotImplementedError(f"{type(self).__name__} has no pooled features")
 
   def magnified_latents(
-    self, onset: jax.Array, apex: jax.Array, window_apex: jax.Array
+    self,
+    onset: jax.Array,
+    apex: jax.Array,
+    window_apex: jax.Array,
+    offset: jax.Array | None = None,
   ) -> jax.Array:
     """Computes what the network sees of the frames.
 
@@ -80,12 +86,13 @@ class Classifier(nnx.Module):
 
     Args:
       onset, apex, window_apex: (B, H, W, 3) in [-1, 1].
+      offset: the same, where `magnified.sees_offset`.
 
     Returns:
       (B, *magnified.shape(H)): by default the magnified differences of both pairs of
       frames after ReLU and max-pool, (B, H/4, W/4, 64), not negative.
     """
-    return self.magnified(self.magnifier, onset, apex, window_apex)
+    return self.magnified(self.magnifier, onset, apex, window_apex, offset)
 
   def rotations(self) -> tuple[jax.Array | None, ...]:
     """Computes the orthogonal matrices of the infusions; () for networks without any.

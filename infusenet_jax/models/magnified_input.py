@@ -1,11 +1,13 @@
 """What a classifier sees of the frames: magnified motion, and what it is read against.
 
 A difference of latents alone does not say which way something moved: it has the sign of
-the texture's gradient there, which only the onset shows. `reference` puts
-beside the differences what they can be read against.
+the texture's gradient there, which only the onset shows. Nor does it say what the head
+and the light have done meanwhile, which drift on while a face returns to rest: that the
+difference to the offset shows. `reference` puts beside the differences what they can be
+read against.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -17,7 +19,9 @@ from infusenet_jax.models import lowering, resnet
 from infusenet_jax.models.magnifier import LATENT_CHANNELS, Magnifier
 
 MAGNIFIED = ("latents", "reconstructed", "difference")
-REFERENCES = ("", "onset", "signed")
+OF_LATENTS = ("onset", "signed")
+BOTH_ENDS = ("offset", "offset_mean")
+REFERENCES = ("", *OF_LATENTS, *BOTH_ENDS)
 
 # Side of the square, in pixels of the latents, within which an onset's texture is set
 # off from what surrounds it; as wide as the manipulator's first kernel.
@@ -42,9 +46,14 @@ class MagnifiedInput:
       frame minus the onset as they are, 3 channels per pair: no magnifier has a part.
     window_apex: whether the window apex is seen as well as the apex.
     amp: magnification factor.
-    reference: what stands beside the differences of latents. "" is nothing, as
-      published; "onset" the onset's texture, `local_contrast`, 32 channels; "signed"
-      motion along x and y, `signed_motion` times amp - 1, 2 channels per pair.
+    reference: what stands beside the differences. "" is nothing, as published. Beside
+      those of latents "onset" is the onset's texture, `local_contrast`, 32 channels,
+      and "signed" motion along x and y, `signed_motion` times amp - 1, 2 channels per
+      pair. Beside any kind "offset" is the same differences since the offset, the end
+      of the expression, behind those since the onset: twice the channels.
+      "offset_mean" replaces both by their mean, which is taken before the ReLU, and has
+      as many channels as without: what changes linearly in time cancels where the apex
+      is midway.
     more_amps: further factors; what is seen with each stands behind that with `amp`.
       Differences of latents are proportional to amp - 1, as no layer of the
       manipulator has a bias: of these it shows copies in another scale.
@@ -67,10 +76,10 @@ class MagnifiedInput:
           f"{name} is {found!r}, expected one of "
           + ", ".join(each or "''" for each in allowed)
         )
-    if self.reference and self.magnified != "latents":
+    if self.reference in OF_LATENTS and self.magnified != "latents":
       raise ValueError(
         f"reference is {self.reference!r}, which is of latents, but magnified is "
-        f"{self.magnified!r}; expected reference '' or magnified 'latents'"
+        f"{self.magnified!r}; expected another reference or magnified 'latents'"
       )
     if self.more_amps and not self.magnifies:
       raise ValueError(
@@ -84,6 +93,11 @@ class MagnifiedInput:
     return self.magnified != "difference"
 
   @property
+  def sees_offset(self) -> bool:
+    """Whether the frame at the offset has a part in it."""
+    return self.reference in BOTH_ENDS
+
+  @property
   def full_size(self) -> bool:
     """Whether it has as many pixels as the frames, so that it needs ResNet's stem."""
     return self.magnified != "latents"
@@ -94,22 +108,40 @@ class MagnifiedInput:
     onset: jax.Array,
     apex: jax.Array,
     window_apex: jax.Array,
+    offset: jax.Array | None = None,
   ) -> jax.Array:
-    """Computes what is seen, (B, *shape(H)), of frames (B, H, W, 3) in [-1, 1]."""
+    """Computes what is seen, (B, *shape(H)), of frames (B, H, W, 3) in [-1, 1].
+
+    Raises:
+      ValueError: the offset is seen, and there is none.
+    """
+    if self.sees_offset and offset is None:
+      raise ValueError(f"reference is {self.reference!r}, but there is no offset")
+    ends = (onset, offset) if self.sees_offset else (onset,)
     apexes = (apex, window_apex) if self.window_apex else (apex,)
     if not self.magnifies:
-      return jnp.concatenate([frame - onset for frame in apexes], axis=-1)
-    pairs = len(apexes)
-    latents = magnifier.encoder(jnp.concatenate([onset, *apexes]))
-    a, b = latents[: onset.shape[0]], latents[onset.shape[0] :]
-    each_a = jnp.concatenate([a] * pairs)
+      changes = [frame - end for end in ends for frame in apexes]
+      return jnp.concatenate(self._over_ends(changes), axis=-1)
+    pairs, first = len(apexes), len(ends) * onset.shape[0]
+    latents = magnifier.encoder(jnp.concatenate([*ends, *apexes]))
+    a, b = latents[:first], latents[first:]
+    each_a = jnp.concatenate(
+      [each for each in _split(a, len(ends)) for _ in range(pairs)]
+    )
+    each_b = jnp.concatenate([b, b]) if self.sees_offset else b
     amps = (self.amp, *self.more_amps)
-    ds = [magnifier.manipulator(each_a, b, amp) for amp in amps]
+    ds = [magnifier.manipulator(each_a, each_b, amp) for amp in amps]
+    pairs *= len(ends)
     if self.magnified == "reconstructed":
-      decoded = magnifier.decoder(jnp.concatenate([a, *(b + d for d in ds)]))
-      first, *others = jnp.split(decoded, 1 + pairs * len(ds))
-      return jnp.concatenate([frame - first for frame in others], axis=-1)
-    seen = [lowering.max_pool(nnx.relu(_beside(d, pairs))) for d in ds]
+      frames = jnp.concatenate([a, *(each_b + d for d in ds)])
+      decoded = jnp.split(magnifier.decoder(frames), len(ends) + pairs * len(ds))
+      return jnp.concatenate(self._over_ends(self._since(decoded)), axis=-1)
+    seen = [
+      lowering.max_pool(
+        nnx.relu(jnp.concatenate(self._over_ends(jnp.split(d, pairs)), axis=-1))
+      )
+      for d in ds
+    ]
     if self.reference == "onset":
       seen.append(local_contrast(a))
     elif self.reference == "signed":
@@ -117,12 +149,36 @@ class MagnifiedInput:
       seen.append(_beside(motion, pairs))
     return jnp.concatenate(seen, axis=-1)
 
+  def _since(self, decoded: Sequence[jax.Array]) -> list[jax.Array]:
+    """Subtracts the end that each decoded frame was magnified since.
+
+    Args:
+      decoded: the ends, then for every factor, end and apex the magnified frame.
+    """
+    count = 1 + self.sees_offset
+    ends, frames = decoded[:count], decoded[count:]
+    pairs = 1 + self.window_apex
+    return [frame - ends[i // pairs % count] for i, frame in enumerate(frames)]
+
+  def _over_ends(self, changes: Sequence[jax.Array]) -> list[jax.Array]:
+    """Takes the mean over both ends, if it is what is seen.
+
+    Args:
+      changes: for every factor, end and apex the change since that end.
+    """
+    if self.reference != "offset_mean":
+      return list(changes)
+    pairs = 1 + self.window_apex
+    starts = (i for i in range(len(changes)) if i // pairs % 2 == 0)
+    return [(changes[i] + changes[i + pairs]) / 2 for i in starts]
+
   def shape(self, size: int) -> tuple[int, int, int]:
     """Returns height, width and channels of what is seen of frames of `size` pixels."""
     pairs, amps = 1 + self.window_apex, 1 + len(self.more_amps)
+    beside = {"onset": LATENT_CHANNELS, "signed": 2 * pairs}.get(self.reference, 0)
+    pairs *= 2 if self.reference == "offset" else 1
     if self.full_size:
       return size, size, pairs * amps * 3
-    beside = {"": 0, "onset": LATENT_CHANNELS, "signed": 2 * pairs}[self.reference]
     return size // 4, size // 4, pairs * amps * LATENT_CHANNELS + beside
 
   def mirrored(self, seen: jax.Array) -> jax.Array:
@@ -239,6 +295,10 @@ def _beside(x, pairs):
   (pairs * B, ..., C) -> (B, ..., pairs * C).
   """
   return jnp.concatenate(jnp.split(x, pairs), axis=-1)
+
+
+def _split(x, count):
+  return jnp.split(x, count) if count > 1 else [x]
 
 
 def _as_it_is(x):

@@ -27,6 +27,7 @@ from infusenet_jax.clips.flow.measured import (
 )
 from infusenet_jax.clips.flow.strain import STRAINS
 from infusenet_jax.clips.labels import AUS
+from infusenet_jax.clips.schema import OFFSET, frames_held
 from infusenet_jax.clips.window import SECONDS as WINDOW
 from infusenet_jax.clips.window import WindowApex
 from infusenet_jax.predict.findings import SHOWN, Frames, Interval, Pictures, Spot
@@ -54,11 +55,13 @@ class _Clip:
   candidates: frozenset[int]  # For the window apex.
   size: int  # Of the crops.
   eyes: np.ndarray  # (2, 2) where the face was followed to at the onset, or NaN.
+  sees_offset: bool  # Whether the networks look at the offset.
   notes: list[str] = field(default_factory=list)
   alignment: Alignment | None = None
   onset: np.ndarray | None = None  # Crops, blue-green-red.
   apex: np.ndarray | None = None
   window: WindowApex | None = None
+  offset: np.ndarray | None = None  # For networks that look at it.
   flow: np.ndarray | None = None  # (size, size, 3) float16: u, v, strain.
   head: np.ndarray | None = None  # (size, size, 2) its own motion, pixels.
   probability: np.ndarray = field(default_factory=lambda: np.full(len(AUS), np.nan))
@@ -66,7 +69,7 @@ class _Clip:
 
   @property
   def wanted(self) -> set[int]:
-    return {*self.numbers[:2], *self.candidates}
+    return {*self.numbers[: 2 + self.sees_offset], *self.candidates}
 
   @property
   def is_complete(self) -> bool:
@@ -85,6 +88,8 @@ class _Clip:
       self.window = WindowApex(crop, self.numbers[1], None)
     if frame.number == self.numbers[1]:
       self.apex = crop
+    if self.sees_offset and frame.number == self.numbers[2] > self.numbers[1]:
+      self.offset = crop
     if frame.number in self.candidates:
       self.window.offer(frame.number, crop)
     if pictured and frame.number in self.numbers[:2]:
@@ -92,6 +97,12 @@ class _Clip:
       self.pictures += (warp(frame.image, large.matrix, PICTURE),)
       if self.numbers[0] == self.numbers[1]:
         self.pictures *= 2
+
+  def require_offset(self) -> None:
+    """Puts the onset in the place of an offset that is not there after the apex."""
+    if self.sees_offset and self.offset is None:
+      self.offset = self.onset
+      self.notes.append("no offset after the apex: the onset stands in for it")
 
   def _align(self, image: np.ndarray, detector: FaceDetector) -> None:
     face = _nearest(detector.find(image), self.eyes)
@@ -136,10 +147,14 @@ def describe(
     progress: whether what takes long shows how long.
   """
   clips = [
-    _clip(spot, frames, networks.record_size) for spot in spots if spot.kind != "blink"
+    _clip(spot, frames, networks.record_size, OFFSET in networks.needs)
+    for spot in spots
+    if spot.kind != "blink"
   ]
   _look(footage, clips, pictured, progress)
   complete = [clip for clip in clips if clip.is_complete]
+  for clip in complete:
+    clip.require_offset()
   made = networks.made
   # Of a licensee's arrays nobody can measure more; the networks' card says it.
   flow, strain = (
@@ -167,19 +182,24 @@ def describe(
 
 def _steady(clips: Sequence[_Clip], measure: Measure, strain: str) -> None:
   """Measures clips without the head's own motion, as networks' records have them."""
-  frames = [(clip.onset, clip.apex, clip.window_apex) for clip in clips]
+  frames = [
+    (clip.onset, clip.apex, clip.window_apex, *[clip.offset] * clip.sees_offset)
+    for clip in clips
+  ]
   for clip, found in zip(clips, steady_batch(measure, strain, frames), strict=True):
     clip.flow, clip.head = found.flow, found.head
-    clip.apex, clip.window.crop = found.crops
+    clip.apex, clip.window.crop, *offset = found.crops
+    clip.offset = offset[0] if offset else None
 
 
-def _clip(spot: Spot, frames: Frames, size: int) -> _Clip:
+def _clip(spot: Spot, frames: Frames, size: int, sees_offset: bool) -> _Clip:
   onset, apex, offset = (
     int(frames.number[i]) for i in (spot.onset, spot.apex, spot.offset)
   )
   near = np.abs(frames.seconds - frames.seconds[spot.apex]) <= WINDOW + ROUNDING
   candidates = frozenset(frames.number[near & (frames.number >= onset)]) - {apex}
-  clip = _Clip(spot, (onset, apex, offset), candidates, size, frames.eyes[spot.onset])
+  numbers, eyes = (onset, apex, offset), frames.eyes[spot.onset]
+  clip = _Clip(spot, numbers, candidates, size, eyes, sees_offset)
   edges = [spot.onset == 0, spot.offset == len(frames) - 1]
   for is_there, what in zip(edges, ("begins", "ends"), strict=True):
     if is_there:
@@ -233,12 +253,15 @@ def _ask(networks: Networks, clips: Sequence[_Clip]) -> np.ndarray:
 
 
 def _inputs(clips: Sequence[_Clip]) -> tuple[np.ndarray, ...]:
-  """Onsets and apexes (N, S, S, 3) uint8 RGB, flow (N, S, S, 3), and window apexes."""
-  onset, apex, window = (
+  """Onsets and apexes (N, S, S, 3) uint8 RGB, flow (N, S, S, 3), and further frames.
+
+  Those are the window apexes and, for networks that look at them, the offsets.
+  """
+  onset, apex, *others = (
     np.ascontiguousarray(np.stack([getattr(c, name) for c in clips])[..., ::-1])
-    for name in ("onset", "apex", "window_apex")
+    for name in frames_held(clips[0].sees_offset)
   )
-  return onset, apex, np.stack([clip.flow for clip in clips]), window
+  return onset, apex, np.stack([clip.flow for clip in clips]), *others
 
 
 def _interval(clip: _Clip, frames: Frames, networks: Networks, amp: float) -> Interval:

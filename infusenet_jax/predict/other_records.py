@@ -23,9 +23,14 @@ from pathlib import Path
 import numpy as np
 
 from infusenet_jax.clips.labels import database_name
-from infusenet_jax.clips.prepared import find_records, read_metadata, require_frames
+from infusenet_jax.clips.prepared import (
+  find_records,
+  read_metadata,
+  require_frames,
+  require_offset,
+)
 from infusenet_jax.clips.records import Clips, load_clips
-from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.clips.schema import frames_held
 from infusenet_jax.evaluate.documents import About
 from infusenet_jax.evaluate.predictions import (
   Predictions,
@@ -40,7 +45,7 @@ from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.files import lock
 from infusenet_jax.runtime.run_files import PREDICTIONS
 from infusenet_jax.runtime.workdir import versions
-from infusenet_jax.training.engine.config import sees_frames
+from infusenet_jax.training.engine.config import sees_frames, sees_offset
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +101,8 @@ def predict_records(
   refuse_seen(networks, kinds, records)
   if sees_frames(networks.config):
     require_frames(records)
+  if sees_offset(networks.config):
+    require_offset(records)
   _warn_of_other_flow(networks, found)
   with lock(out):
     clips = load_clips(records, networks.image_size, list(found))
@@ -234,13 +241,16 @@ def predict_clips(
   Raises:
     UserError: as `who_predicts`.
   """
-  names = ("flow", *FRAMES) if sees_frames(networks.config) else ("flow",)
+  config = networks.config
+  frames = {}
+  if sees_frames(config):
+    frames = clips.frames(frames_held(sees_offset(config)))
   parts = []
   for group in who_predicts(networks, clips, kinds):
     rows = np.flatnonzero(group.clips)
     if not len(rows):
       continue
-    seen = {name: getattr(clips, name)[rows] for name in names}
+    seen = {name: x[rows] for name, x in ({"flow": clips.flow} | frames).items()}
     for seed in sorted({networks.members[i][0] for i in group.members}):
       chosen = [i for i in group.members if networks.members[i][0] == seed]
       parts.append(

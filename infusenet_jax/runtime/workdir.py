@@ -30,6 +30,9 @@ _PACKAGES = (
   "opencv-python-headless",
 )
 
+# Fields that kept configs may be older than, and what was done before.
+_NEWER = {"simulated.offset": False}
+
 
 @contextlib.contextmanager
 def claim(workdir: str | Path, config: ConfigDict) -> Iterator[Path]:
@@ -139,10 +142,15 @@ def config_differences(kept: dict[str, Any], config: ConfigDict) -> list[str]:
   """Lists the fields in which `config` differs from a kept config.json, in words.
 
   The fields of `config.mesh` and `config.report` do not count: a run may be resumed on
-  other devices, and its report written in another way.
+  other devices, and its report written in another way. A field that is newer than a
+  kept config is in it what it is by default.
   """
   theirs, ours = (
-    {k: v for k, v in flatten(given).items() if not k.startswith(("mesh.", "report."))}
+    {
+      name: value
+      for name, value in (_NEWER | flatten(given)).items()
+      if not name.startswith(("mesh.", "report."))
+    }
     for given in (kept, _as_json(config))
   )
   absent = "absent"

@@ -14,6 +14,7 @@ from infusenet_jax.clips.prepared import (
   find_records,
   records_identity,
   require_frames,
+  require_offset,
   without_head,
 )
 from infusenet_jax.clips.records import Clips, load_clips
@@ -40,6 +41,7 @@ from infusenet_jax.training.engine.config import (
   fits_thresholds,
   fold_names,
   sees_frames,
+  sees_offset,
 )
 from infusenet_jax.training.engine.experiment import (
   Experiment,
@@ -124,6 +126,8 @@ def train_and_evaluate(
     say_time_needed(config, network, folder)
     if sees_frames(config):
       require_frames(records_folder(config))
+    if sees_offset(config):
+      require_offset(records_folder(config))
     records = (load or load_records)(config)
     keep_config(folder, config, records.identity)
     train(config, network, records.clips, folder)

@@ -18,6 +18,7 @@ from infusenet_jax.clips.labels import CLIPS
 from infusenet_jax.clips.prepared import (
   count_clips,
   head_of,
+  offset_of,
   prepared_databases,
   simulated_records_folder,
 )
@@ -71,6 +72,7 @@ def make_records(config: ConfigDict) -> None:
     f"--nuisance={simulated.nuisance}",
     *difficulty_flags(simulated),
     head=head_of(simulated),
+    offset=offset_of(simulated),
   )
 
 
@@ -93,29 +95,31 @@ def difficulty_flags(simulated: Mapping[str, Any]) -> list[str]:
 
 
 def simulated_records(
-  folder: Path, size: int, *flags: str, head: str = HEADS[0]
+  folder: Path, size: int, *flags: str, head: str = HEADS[0], offset: bool = False
 ) -> Path:
   """Makes simulated databases and their records, and returns the folder of the records.
 
   Databases are written to FOLDER/databases, records to FOLDER/records-SIZE, or beside
-  it where the head's motion is removed. What was made there before with the same flags
-  is used again.
+  it where the head's motion is removed or the offset held. What was made there before
+  with the same flags is used again.
 
   Args:
     folder: for both.
     size: side of the crops in the records, pixels.
     flags: of `python -m data_prep simulate`, such as "--scale=0.1".
     head: one of `schema.HEADS`.
+    offset: whether the records hold the frame at the offset.
 
   Raises:
     UserError: the folder holds databases or records with other settings, or they could
       not be made.
   """
   databases = folder / "databases"
-  records = simulated_records_folder({"dir": folder, "head": head}, size)
+  kind = {"dir": folder, "head": head, "offset": offset}
+  records = simulated_records_folder(kind, size)
   _data_prep(folder, "simulate", f"--out={databases}", "--frames=key", *flags)
   made = f"--root={databases}", f"--out={records}", f"--size={size}", f"--head={head}"
-  _data_prep(folder, "build", *made)
+  _data_prep(folder, "build", *made, *["--offset"] * offset)
   if missing := CLIPS.keys() - prepared_databases(records).keys():
     raise UserError(
       f"{records}: no records of {', '.join(sorted(missing))}, although `python -m "

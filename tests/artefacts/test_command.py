@@ -229,12 +229,16 @@ def test_test_sets_lose_the_heads_motion_where_the_training_set_did(
   run = SimpleNamespace(config=config, workdir=tmp_path)
   asked = []
   monkeypatch.setattr(
-    command, "simulated_records", lambda *given, head: asked.append(head)
+    command,
+    "simulated_records",
+    lambda *given, head, offset: asked.append((head, offset)),
   )
   sources = []
   for head in ("kept", "removed"):
     config.simulated.head = head
     sources.append(Run.trained_on(run))
     command.make_set(tmp_path, command.SETS[0], sources[-1])
-  assert asked == ["kept", "removed"]
+  assert asked == [("kept", False), ("removed", False)]
+  command.make_set(tmp_path, command.SETS[0], sources[0] | {"offset": True})
+  assert asked[-1] == ("kept", True)
   assert sources[1] == sources[0] | {"head": "removed"}

@@ -11,6 +11,7 @@ import matplotlib.cbook
 import numpy as np
 
 from infusenet_jax.clips.labels import AUS
+from infusenet_jax.clips.schema import FRAMES
 from infusenet_jax.predict.weights.networks import Made
 
 SIDE = 192  # Pixels of a frame.
@@ -75,6 +76,7 @@ class PretendedNetworks:
 
   record_size = 64
   made = Made(64)
+  needs = (*FRAMES, "flow")
   card = {  # noqa: RUF012
     "source": "run",
     "name": "pretended",

@@ -6,7 +6,7 @@ import pytest
 from infusenet_jax.clips.faces.detector import FaceDetector
 from infusenet_jax.clips.flow import measured
 from infusenet_jax.clips.labels import AUS
-from infusenet_jax.clips.schema import HEADS
+from infusenet_jax.clips.schema import FRAMES, HEADS, OFFSET
 from infusenet_jax.predict.aus import PICTURE, _nearest, describe
 from infusenet_jax.predict.findings import Spot
 from infusenet_jax.predict.watch.track import follow
@@ -127,6 +127,27 @@ def test_onset_and_apex_may_be_one_frame(pretended):
   (found,) = look(pretended, smiles(5), [Spot(2, 2, 2, "given", 0.0)])
   assert found.motion_px == pytest.approx(0, abs=0.1)
   np.testing.assert_array_equal(found.pictures.onset, found.pictures.apex)
+
+
+@pytest.mark.parametrize("offset", [6, 9])
+def test_networks_that_look_at_the_offset_see_it_or_the_onset(
+  pretended, monkeypatch, offset
+):
+  images, seen = smiles(13), []
+  images[9] = np.roll(images[9], 4, axis=0)
+  monkeypatch.setattr(pretended, "needs", (*FRAMES, OFFSET, "flow"), raising=False)
+  monkeypatch.setattr(
+    pretended,
+    "probabilities",
+    lambda *given: seen.append(given) or np.zeros((1, len(AUS))),
+    raising=False,
+  )
+  spots = [Spot(0, 6, offset, "given", 0.0)]
+  (found,) = look(pretended, images, spots, pictured=False)
+  ((onset, apex, _, _, last),) = seen
+  stands_in = "no offset after the apex: the onset stands in for it" in found.notes
+  assert stands_in == np.array_equal(onset, last) == (offset == 6)
+  assert not np.array_equal(apex, last)
 
 
 @pytest.mark.parametrize("head", HEADS)

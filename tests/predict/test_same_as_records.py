@@ -8,6 +8,7 @@ from data_prep.databases.frames import number_frames
 from data_prep.simulator.writer import Parameters, simulate
 from data_prep.sources import open_root
 from infusenet_jax.clips.frames.images import read_frame
+from infusenet_jax.clips.schema import frames_held
 from infusenet_jax.predict import analysis
 from infusenet_jax.training.trained import Made
 from tests.data_prep.builds import SIZE, build, records
@@ -19,8 +20,8 @@ class Shown(PretendedNetworks):
 
   record_size = SIZE
 
-  def probabilities(self, onset, apex, flow, window_apex=None):
-    self.seen = onset, apex, flow, window_apex
+  def probabilities(self, onset, apex, flow, window_apex=None, offset=None):
+    self.seen = onset, apex, flow, window_apex, offset
     return super().probabilities(onset, apex, flow, window_apex)
 
 
@@ -33,12 +34,17 @@ def simulated(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  ("key", "head"),
-  [("casme2", "kept"), ("samm", "kept"), ("casme3a", "kept"), ("samm", "removed")],
+  ("key", "head", "offset"),
+  [
+    ("casme2", "kept", False),
+    ("samm", "kept", True),
+    ("casme3a", "kept", False),
+    ("samm", "removed", True),
+  ],
 )
-def test_a_video_and_its_record(simulated, tmp_path, key, head):
+def test_a_video_and_its_record(simulated, tmp_path, key, head, offset):
   """FFV1 in RGB keeps every value; so crops are the same and flow nearly so."""
-  options = {"faces": "find", "size": SIZE, "head": head}
+  options = {"faces": "find", "size": SIZE, "head": head, "offset": offset}
   (outcome,) = build(simulated, tmp_path / "records", [key], **options)
   assert not outcome.failure
   by_clip = {
@@ -53,14 +59,18 @@ def test_a_video_and_its_record(simulated, tmp_path, key, head):
     path = write_film(tmp_path / "a.mkv", images, seconds=seconds)
     networks = Shown()
     networks.made = Made(SIZE, head=head)
-    given = [tuple(map(numbers.index, (keys.onset, keys.apex, keys.apex)))]
+    networks.needs = frames_held(offset)
+    end = keys.offset if offset else keys.apex
+    given = [tuple(map(numbers.index, (keys.onset, keys.apex, end)))]
     analysis.analyse(path, networks=networks, intervals=given, pictures=False)
-    onset, apex, flow, window = (array[0] for array in networks.seen)
+    onset, apex, flow, window, *last = (x[0] for x in networks.seen if x is not None)
     record = by_clip[keys.clip.subject.encode(), keys.clip.name.encode()]
     np.testing.assert_array_equal(onset, record["onset"])
     # Where the head is taken out, flow of other batches may round a grey value.
     most = 0 if head == "kept" else 1
-    for array, name in ((apex, "apex"), (window, "window_apex")):
+    assert len(last) == offset
+    frames = (apex, window, *last)
+    for array, name in zip(frames, frames_held(offset)[1:], strict=True):
       assert np.abs(array.astype(int) - record[name]).max() <= most
     np.testing.assert_allclose(flow, record["flow"], atol=2e-3 if not most else 1e-2)
     assert cv2.norm(onset, apex, cv2.NORM_L1) > 0

@@ -76,6 +76,13 @@ def test_records_without_the_heads_motion_lie_beside_the_others(monkeypatch):
     *("records-112", "records-112-head-removed")
   ]
   assert lines[0] == lines[2]  # Of the same databases.
+  config.simulated.update({"head": "kept", "offset": True})
+  check_config(config)
+  simulated.make_records(config)
+  assert simulated.records_folder(config).name == "records-112-offset"
+  assert "--offset" in lines[-1] and not any("--offset" in line for line in lines[:-1])
+  assert lines[0] == lines[-2]  # Of the same databases, too.
+  del config.simulated.offset
   del config.simulated.head  # As in configs from before there was a choice.
   assert simulated.records_folder(config) == folders[0]
   config.simulated.head = "held"

@@ -16,13 +16,14 @@ from flax import nnx
 
 from infusenet_jax.clips.flow.strain import STRAINS
 from infusenet_jax.clips.records import EVEN, resize
-from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.clips.schema import FRAMES, OFFSET
 from infusenet_jax.evaluate.calibration import UNCALIBRATED
 from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.models.folded import FoldedInfuseNet
 from infusenet_jax.models.infusenet import InfuseNet
 from infusenet_jax.models.infusion import FlowContextGate
 from infusenet_jax.predict.weights.networks import Networks
+from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training.engine.network import decide
 from infusenet_jax.training.engine.steps import scale_frame
 
@@ -45,7 +46,16 @@ class Program:
 
 
 def make_program(networks: Networks) -> Program:
-  """The program of some trained networks: the mean of all of them, calibrated."""
+  """The program of some trained networks: the mean of all of them, calibrated.
+
+  Raises:
+    UserError: they look at the offset.
+  """
+  if OFFSET in networks.needs:
+    raise UserError(
+      f"config.model.reference is {networks.config.model.reference!r}: networks that "
+      "look at the offset cannot be exported; predict with the run itself"
+    )
   size, seen = networks.record_size, networks.image_size
   frames = [name for name in networks.needs if name in FRAMES]
   shrink = _Resize(size, seen)

@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 from infusenet_jax.clips.flow.strain import STRAINS
 from infusenet_jax.clips.labels import AUS
 from infusenet_jax.clips.records import network_flow, resize
-from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.clips.schema import FRAMES, OFFSET, frames_held
 from infusenet_jax.evaluate.calibration import (
   UNCALIBRATED,
   Calibration,
@@ -39,7 +39,12 @@ from infusenet_jax.predict.weights.packed import Packed, read_packed
 from infusenet_jax.runtime.devices import device_mesh, even_batch
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.runtime.run_files import CONFIG
-from infusenet_jax.training.engine.config import check_config, magnifies, sees_frames
+from infusenet_jax.training.engine.config import (
+  check_config,
+  magnifies,
+  sees_frames,
+  sees_offset,
+)
 from infusenet_jax.training.engine.inputs import put_batch
 from infusenet_jax.training.engine.network import Network, build_network, decide
 from infusenet_jax.training.engine.saliency import make_saliency
@@ -90,11 +95,11 @@ class Networks:
 
   @property
   def needs(self) -> tuple[str, ...]:
-    """What they look at, of "onset", "apex", "window_apex" and "flow"."""
+    """What they look at, of "onset", "apex", "window_apex", "offset" and "flow"."""
     if not sees_frames(self.config):
       return ("flow",)
     frames = FRAMES if self.config.model.window_apex else FRAMES[:2]
-    return (*frames, "flow")
+    return (*frames, *[OFFSET] * sees_offset(self.config), "flow")
 
   def probabilities(
     self,
@@ -102,6 +107,7 @@ class Networks:
     apex: np.ndarray,
     flow: np.ndarray,
     window_apex: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
   ) -> np.ndarray:
     """The probability of each AU, calibrated where `calibration` is there.
 
@@ -115,6 +121,8 @@ class Networks:
         (N, S, S, 3), with strain, as records have it.
       window_apex: (N, S, S, 3) uint8 RGB, of the frames around the apex the one that
         differs most from the onset; the apex stands in if left out.
+      offset: (N, S, S, 3) uint8 RGB, aligned by the onset, for networks that look at it
+        (`needs`); the onset stands in if left out.
 
     Returns:
       (N, 12) float64 in [0, 1], in the order of `labels.AUS`.
@@ -122,7 +130,7 @@ class Networks:
     Raises:
       ValueError: shapes that do not fit together.
     """
-    logits = self.logits(self.see(onset, apex, flow, window_apex))
+    logits = self.logits(self.see(onset, apex, flow, window_apex, offset))
     return (self.calibration or UNCALIBRATED)(logits)
 
   def see(
@@ -131,13 +139,17 @@ class Networks:
     apex: np.ndarray,
     flow: np.ndarray,
     window_apex: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
   ) -> dict[str, np.ndarray]:
     """What the networks look at, as `clips.records` has it; see `probabilities`."""
     frames = (onset, apex, apex if window_apex is None else window_apex)
+    names = frames_held(sees_offset(self.config))
+    if OFFSET in names:
+      frames += (onset if offset is None else offset,)
     if np.ndim(flow) != 4 or np.shape(flow)[3] not in (2, 3):
       raise ValueError(f"flow is {np.shape(flow)}; expected (N, S, S, 2)")
     count, size = np.shape(flow)[:2]
-    for name, array in zip(FRAMES, frames, strict=True):
+    for name, array in zip(names, frames, strict=True):
       if np.shape(array) != (count, size, size, 3) or array.dtype != np.uint8:
         raise ValueError(
           f"{name} is {np.shape(array)} {array.dtype}; expected uint8 of "
@@ -148,7 +160,7 @@ class Networks:
     fit = np.zeros((0, *[self.image_size] * 2, 3))
     seen = {"flow": [network_flow(x, self.image_size)[0] for x in flow]}
     if sees_frames(self.config):
-      for name, array in zip(FRAMES, frames, strict=True):
+      for name, array in zip(names, frames, strict=True):
         seen[name] = [resize(x, self.image_size) for x in array]
     return {name: np.stack(x) if x else fit for name, x in seen.items()}
 
@@ -166,7 +178,7 @@ class Networks:
     """Mean logits (N, 12) float64 of the networks, positive where an AU is decided for.
 
     Args:
-      seen: what `see` returns: "flow" and, for networks that look at them, `FRAMES`.
+      seen: what `see` returns: "flow" and, for networks that look at them, frames.
       chosen: places in `members`; all if left out.
     """
     weights = self.weights if chosen is None else [self.weights[i] for i in chosen]
@@ -232,6 +244,7 @@ class Networks:
     apex: np.ndarray,
     flow: np.ndarray,
     window_apex: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
   ) -> np.ndarray:
     """Where the networks looked, for the AUs that they decided for.
 
@@ -240,12 +253,12 @@ class Networks:
     for a clip without any such AU, the logit of the most probable one.
 
     Args:
-      onset, apex, flow, window_apex: as in `probabilities`.
+      onset, apex, flow, window_apex, offset: as in `probabilities`.
 
     Returns:
       (N, S, S) float32, not negative.
     """
-    seen = self.see(onset, apex, flow, window_apex)
+    seen = self.see(onset, apex, flow, window_apex, offset)
     logits = self.logits(seen)
     chosen = (logits > 0) | (logits == logits.max(1, keepdims=True))
     evidence = "magnified" if self.config.model.name in _LOOKS_MAGNIFIED else "flow"

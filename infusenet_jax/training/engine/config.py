@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import DATABASES, is_database
-from infusenet_jax.clips.prepared import head_of
+from infusenet_jax.clips.prepared import head_of, offset_of
 from infusenet_jax.clips.schema import HEADS
 from infusenet_jax.evaluate.thresholds import FITTED, ZERO
 from infusenet_jax.models.baselines import BASELINES, STREAMS
@@ -17,6 +17,7 @@ from infusenet_jax.models.infusenet import INFUSIONS, PLACES
 from infusenet_jax.models.infusion import GATES
 from infusenet_jax.models.magnified_input import (
   MAGNIFIED,
+  OF_LATENTS,
   REFERENCES,
   MagnifiedInput,
 )
@@ -138,6 +139,11 @@ def check_config(config: ConfigDict) -> None:
     )
   if not config.data_dir:
     _check_simulated(config.simulated)
+    if sees_offset(config) and not offset_of(config.simulated):
+      raise UserError(
+        f"config.model.reference is {model.reference!r}, but config.simulated.offset is"
+        " False; set config.simulated.offset=True, or take another reference"
+      )
   drawn = magnifies(config) and not (model.magnifier_weights or model.weights)
   if drawn and not train.magnifier and len(seeds) > 1:
     raise UserError(
@@ -156,10 +162,10 @@ def _check_seen(model: ConfigDict) -> None:
     raise UserError(
       f"config.model.more_amps is {amps!r}; expected factors above 1, such as 5,20"
     )
-  if model.magnified != "latents" and model.get("reference", ""):
+  if model.magnified != "latents" and model.get("reference", "") in OF_LATENTS:
     raise UserError(
       f"config.model.reference is {model.reference!r}, which is of latents, but "
-      f"config.model.magnified is {model.magnified!r}; expected reference='' or "
+      f"config.model.magnified is {model.magnified!r}; expected another reference or "
       "magnified='latents'"
     )
   if model.magnified == "difference" and amps:
@@ -208,6 +214,12 @@ def fits_thresholds(config: ConfigDict) -> bool:
 def sees_frames(config: ConfigDict) -> bool:
   """Whether the network gets frames (onset, apex, window apex) beside the flow."""
   return magnified_input(config) is not None
+
+
+def sees_offset(config: ConfigDict) -> bool:
+  """Whether the frame at the offset is one of them."""
+  seen = magnified_input(config)
+  return seen is not None and seen.sees_offset
 
 
 def magnified_input(config: ConfigDict) -> MagnifiedInput | None:

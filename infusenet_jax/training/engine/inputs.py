@@ -15,7 +15,8 @@ from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from infusenet_jax.clips.records import FRAMES, Clips
+from infusenet_jax.clips.records import Clips
+from infusenet_jax.clips.schema import FRAMES, frames_held
 from infusenet_jax.runtime.devices import (
   even_batch,
   fits_device,
@@ -23,7 +24,7 @@ from infusenet_jax.runtime.devices import (
   over_folds_and_batch,
   replicated,
 )
-from infusenet_jax.training.engine.config import sees_frames
+from infusenet_jax.training.engine.config import magnified_input
 from infusenet_jax.training.engine.network import Network
 from infusenet_jax.training.engine.schedule import sequential_batches
 from infusenet_jax.training.engine.steps import Batch, Batches, TrainState
@@ -196,16 +197,28 @@ def magnifier_arrays(
   *,
   batch_size: int,
   frozen_magnifier: bool,
+  names: Sequence[str] = FRAMES,
 ) -> dict[str, np.ndarray]:
   """Makes what the magnified branch sees of each clip.
 
   With a frozen magnifier that is "latents": what `magnify` makes of a batch of frames,
   computed here once instead of in every epoch. If the magnifier is trained, or if the
   latents would take more than half of a device's memory, it is the frames, by name.
+
+  Args:
+    clips: all of a run.
+    magnify: (frames by name) -> what the network sees of them.
+    mesh: of the devices.
+    batch_size: of `magnify`.
+    frozen_magnifier: whether it is not trained.
+    names: of the frames that are seen.
+
+  Raises:
+    UserError: the clips lack one of the frames.
   """
-  frames = {name: getattr(clips, name) for name in FRAMES}
+  frames = clips.frames(names)
   shape = (batch_size, *clips.onset.shape[1:])
-  like = dict.fromkeys(FRAMES, jax.ShapeDtypeStruct(shape, np.uint8))
+  like = dict.fromkeys(names, jax.ShapeDtypeStruct(shape, np.uint8))
   magnified = jax.eval_shape(magnify, like)
   magnified_bytes = len(clips) * magnified.size // batch_size * magnified.dtype.itemsize
   if not frozen_magnifier or not fits_device(magnified_bytes + clips.flow.nbytes):
@@ -239,12 +252,13 @@ def input_arrays(
 ) -> dict[str, np.ndarray]:
   """Makes what the network sees of each clip: flow, labels, and latents or frames."""
   arrays = {"flow": clips.flow, "labels": clips.labels}
-  if sees_frames(config):
+  if seen := magnified_input(config):
     arrays |= magnifier_arrays(
       clips,
       lambda frames: network.magnify(state.weights, frames),
       network.mesh,
       batch_size=even_batch(config.train.batch_size, network.mesh),
       frozen_magnifier=not config.train.magnifier,
+      names=frames_held(seen.sees_offset),
     )
   return arrays

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from infusenet_jax.clips.labels import AUS
-from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.clips.schema import frames_held
 from infusenet_jax.models import weights
 from infusenet_jax.models.baselines import BASELINES
 from infusenet_jax.models.branches import BRANCHES
@@ -167,7 +167,7 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
   }
   seen = magnified_input(config)
   if seen and config.train.magnifier:
-    shapes |= dict.fromkeys(FRAMES, ((size, size, 3), jnp.uint8))
+    shapes |= dict.fromkeys(frames_held(seen.sees_offset), ((size, size, 3), jnp.uint8))
   elif seen:
     dtype = compute_dtype(config.dtype) if seen.magnifies else jnp.float32
     shapes["latents"] = (seen.shape(size), dtype)

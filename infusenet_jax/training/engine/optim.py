@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.clips.schema import frames_held
 from infusenet_jax.models.magnified_input import MagnifiedInput
 
 SCHEDULES = ("constant", "cosine")
@@ -55,5 +55,5 @@ def mirror_faces(
       other = jnp.concatenate([u[..., None], other[..., 1:]], axis=-1)
     return jnp.where(chosen, other, x)
 
-  seen = {"flow", "latents", *FRAMES}
+  seen = {"flow", "latents", *frames_held(offset=True)}
   return {name: mirrored(name, x) if name in seen else x for name, x in batch.items()}

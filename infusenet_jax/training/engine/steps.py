@@ -9,7 +9,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
-from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.clips.schema import frames_held
 from infusenet_jax.models.classifier import Classifier
 from infusenet_jax.runtime.devices import (
   on_cpu,
@@ -321,7 +321,8 @@ def magnified_latents(model: Classifier, batch: Batch) -> jax.Array | None:
     return None
   if "latents" in batch:
     return batch["latents"]
-  return model.magnified_latents(*(scale_frame(batch[name]) for name in FRAMES))
+  names = frames_held(model.magnified.sees_offset)
+  return model.magnified_latents(*(scale_frame(batch[name]) for name in names))
 
 
 def scale_frame(frame: jax.Array) -> jax.Array:

@@ -8,9 +8,10 @@ import pytest
 
 from configs import baselines
 from infusenet_jax.clips.records import _to_arrays, min_max
-from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.clips.schema import FRAMES, OFFSET
 from infusenet_jax.evaluate.calibration import fit_predictions, sigmoid
 from infusenet_jax.evaluate.predictions import read_predictions
+from infusenet_jax.predict.export.program import make_program
 from infusenet_jax.predict.findings import SIMULATED_WEIGHTS
 from infusenet_jax.predict.weights import networks as module
 from infusenet_jax.predict.weights.networks import Networks, load_run, shipped
@@ -128,6 +129,24 @@ def test_the_apex_stands_in_for_a_window_apex(infusenet):
   found = infusenet.see(given["onset"], given["apex"], given["flow"])
   np.testing.assert_array_equal(found["window_apex"], found["apex"])
   assert (infusenet.see(**given)["window_apex"] != found["apex"]).any()
+
+
+def test_the_onset_stands_in_for_an_offset(tmp_path):
+  config = make_tiny_config()
+  config.model.update(baselines.MODELS["resnet18_difference"])
+  config.model.reference, config.simulated.offset = "offset", True
+  networks = drawn(config, tmp_path / "x.safetensors")
+  assert networks.needs == (*FRAMES, OFFSET, "flow")
+  given, offset = crops(2), crops(3)["onset"][1:]
+  without = networks.see(**given)
+  np.testing.assert_array_equal(without[OFFSET], without["onset"])
+  seen = networks.see(**given, offset=offset)
+  assert (seen[OFFSET] != seen["onset"]).any()
+  found = [networks.probabilities(**given, **x) for x in ({}, {"offset": offset})]
+  assert (found[0] != found[1]).any()
+  assert networks.looked(**given, offset=offset).shape == (2, 48, 48)
+  with pytest.raises(UserError, match="look at the offset cannot be exported"):
+    make_program(networks)
 
 
 def test_inputs_that_do_not_fit_together_are_named(infusenet):

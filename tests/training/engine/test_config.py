@@ -21,7 +21,16 @@ from infusenet_jax.training.engine.config import check_config, magnified_input
     ("model.more_amps", (5.0, 1.0), "expected factors above 1, such as 5,20"),
     ("model.more_amps", (math.nan,), "expected factors above 1"),
     ("model.more_amps", ("5",), "expected factors above 1"),
-    ("model.reference", "apex", "expected one of '', onset, signed"),
+    (
+      "model.reference",
+      "apex",
+      "expected one of '', onset, signed, offset, offset_mean",
+    ),
+    (
+      "model.reference",
+      "offset",
+      "'offset', but config.simulated.offset is False; set",
+    ),
     ("simulated.scale", math.nan, "is nan; expected a finite number"),
     ("simulated.scale", 1.5, "expected above 0 and up to 1"),
     ("simulated.nuisance", -1.0, "expected from 0 to 3"),

@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 
 from configs import baselines, study
-from infusenet_jax.clips.schema import FRAMES
+from infusenet_jax.clips.schema import frames_held
 from infusenet_jax.runtime.devices import device_mesh
 from infusenet_jax.runtime.errors import UserError
-from infusenet_jax.training.engine.config import check_config, sees_frames
+from infusenet_jax.training.engine.config import (
+  check_config,
+  sees_frames,
+  sees_offset,
+)
 from infusenet_jax.training.engine.inputs import magnifier_arrays
 from infusenet_jax.training.engine.network import (
   batch_shapes,
@@ -25,12 +29,19 @@ VARIANTS = {
   "no-window-apex": {"window_apex": False},
   **{f"infusenet-{name}": change for name, change in study.BESIDE.items()},
   "reconstructed-amps": {"magnified": "reconstructed", "more_amps": (5,)},
+  **{
+    f"{name}-{seen}": {"infusenet": {}, **baselines.MODELS}[name] | change
+    for name in study.SINCE_BOTH
+    for seen, change in study.BOTH_ENDS.items()
+  },
+  "reconstructed-offset": {"magnified": "reconstructed", "reference": "offset"},
 }
 
 
 @pytest.fixture(params=VARIANTS)
 def config(request, tiny_config):
   tiny_config.model.update(VARIANTS[request.param])
+  tiny_config.simulated.offset = True
   return tiny_config
 
 
@@ -44,8 +55,9 @@ def test_every_model_sees_the_batches_that_are_made_for_it(config):
   heads = 2 if config.model.name == "infusenet" else 1
   assert logits.shape == (heads, config.train.batch_size, 12)
   if sees_frames(config):
+    names = frames_held(sees_offset(config))
     config.train.magnifier = True
-    frames = {name: batch_shapes(config)[name] for name in FRAMES}
+    frames = {name: batch_shapes(config)[name] for name in names}
     latents = jax.eval_shape(network.magnify, weights, frames)
     expected = batch["latents"]
     assert (latents.shape, latents.dtype) == (expected.shape, expected.dtype)
