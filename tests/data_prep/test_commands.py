@@ -149,6 +149,7 @@ def broken_casme2(root):
   return rows, images
 
 
+@pytest.mark.slow
 def test_bad_input_is_listed_and_the_rest_is_built(command, tmp_path):
   rows, images = broken_casme2(tmp_path / "root")
   counts = [

@@ -81,8 +81,8 @@ def test_off_apexnet_ignores_strain(streams):
 @pytest.mark.parametrize(
   "name",
   [
-    "ststnet",
     "off_apexnet",
+    pytest.param("ststnet", marks=pytest.mark.slow),
     pytest.param("sssnet", marks=pytest.mark.slow),
     pytest.param("resnet18", marks=pytest.mark.slow),
   ],

@@ -96,7 +96,9 @@ def test_differences_of_latents_are_proportional_to_the_amp_less_1(magnifier):
   np.testing.assert_allclose(ten / 9, five / 4, atol=1e-6)
 
 
-@pytest.mark.parametrize("reference", ["onset", "signed"])
+@pytest.mark.parametrize(
+  "reference", ["onset", pytest.param("signed", marks=pytest.mark.slow)]
+)
 def test_what_is_read_against_stands_behind_the_published_differences(
   magnifier, reference
 ):

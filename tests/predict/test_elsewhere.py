@@ -45,6 +45,7 @@ def run(environment, *line):
   )
 
 
+@pytest.mark.slow
 def test_a_video_is_opened_without_them(without, tmp_path):
   (tmp_path / "a.mp4").write_bytes(b"no video")
   video = tmp_path / "a.mp4"

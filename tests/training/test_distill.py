@@ -283,6 +283,7 @@ def test_features_are_learned_and_networks_of_students_are_used_as_any_other(
     shutil.move(teacher.with_name("away"), teacher)
 
 
+@pytest.mark.slow
 def test_a_student_goes_on_with_what_was_said_and_with_no_other_teacher(
   teacher, tmp_path
 ):

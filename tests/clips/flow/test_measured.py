@@ -19,7 +19,9 @@ def pairs():
   return still, np.stack([frames[1], frames[0]])
 
 
-@pytest.mark.parametrize("flow", ["infusenet", "tvl1"])
+@pytest.mark.parametrize(
+  "flow", [pytest.param("infusenet", marks=pytest.mark.slow), "tvl1"]
+)
 def test_a_shift_to_the_right_is_found(pairs, flow):
   if flow == "tvl1":
     pytest.importorskip("skimage")
@@ -31,6 +33,7 @@ def test_a_shift_to_the_right_is_found(pairs, flow):
   np.testing.assert_allclose(still, 0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_benchmarks_strain_is_measured_where_it_is_asked_for(pairs):
   fields = [
     make_measure("infusenet", name)(*pairs)[0] for name in ("textbook", "benchmark")

@@ -97,7 +97,7 @@ def test_pairs_of_a_batch_do_not_meddle(texture):
 
 
 @pytest.mark.parametrize(
-  "shape", [SHAPE, pytest.param((16, 19), marks=pytest.mark.slow)]
+  "shape", [SHAPE, pytest.param((16, 19), marks=pytest.mark.release)]
 )
 def test_nothing_to_see_is_no_motion(shape):
   flat = np.full((4, *shape), 90.0)

@@ -11,6 +11,7 @@ from infusenet_jax.predict.magnify import tiles
 from infusenet_jax.predict.magnify.tiles import REACH, TiledMagnifier, make_grid
 
 
+@pytest.mark.slow
 def test_nothing_farther_away_than_reach_has_a_say():
   """A pixel that is no number makes of all that it has a say in no numbers."""
   magnifier = Magnifier(rngs=nnx.Rngs(0))

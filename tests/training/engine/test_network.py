@@ -38,7 +38,16 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(params=VARIANTS)
+# Tracing one takes seconds: of each kind one is looked at every time.
+TYPICAL = ("sssnet", "magnified_branch", "infusenet", "infusenet-offset")
+
+
+@pytest.fixture(
+  params=[
+    pytest.param(name, marks=[] if name in TYPICAL else pytest.mark.release)
+    for name in VARIANTS
+  ]
+)
 def config(request, tiny_config):
   tiny_config.model.update(VARIANTS[request.param])
   tiny_config.simulated.offset = True
