@@ -9,8 +9,14 @@ from tests.predict.films import PretendedNetworks
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("au", [4, 12])
-@pytest.mark.parametrize("pixels", [1.0, 2.0])
+@pytest.mark.parametrize(
+  ("au", "pixels"),
+  [
+    (4, 1.0),
+    *(pytest.param(*x, marks=pytest.mark.release) for x in ((4, 2.0), (12, 1.0))),
+    (12, 2.0),
+  ],
+)
 def test_motion_of_a_photograph(au, pixels):
   pytest.importorskip("skimage")
   frames = astronaut.animate(au, pixels)

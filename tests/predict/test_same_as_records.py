@@ -37,8 +37,8 @@ def simulated(tmp_path_factory):
   ("key", "head", "offset"),
   [
     ("casme2", "kept", False),
-    ("samm", "kept", True),
-    ("casme3a", "kept", False),
+    pytest.param("samm", "kept", True, marks=pytest.mark.release),
+    pytest.param("casme3a", "kept", False, marks=pytest.mark.release),
     ("samm", "removed", True),
   ],
 )

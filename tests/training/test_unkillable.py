@@ -97,7 +97,11 @@ def at_step(number: int, saved: Path, act, monkeypatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  "left, what", [(0, "losses.csv"), (20_000, "checkpoints")], ids=["losses", "state"]
+  "left, what",
+  [
+    pytest.param(0, "losses.csv", marks=pytest.mark.release, id="losses"),
+    pytest.param(20_000, "checkpoints", id="state"),
+  ],
 )
 def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
   run_config, train, finished, disk, monkeypatch, left, what

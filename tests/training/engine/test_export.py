@@ -26,7 +26,7 @@ def shapes(config, network):
   [
     pytest.param("bfloat16", 64, False, marks=pytest.mark.slow),
     pytest.param("bfloat16", 224, False, marks=pytest.mark.release),
-    pytest.param("float32", 224, True, marks=pytest.mark.slow),
+    pytest.param("float32", 224, True, marks=pytest.mark.release),
   ],
 )
 def test_train_and_eval_step_lower_for_every_platform(

@@ -21,7 +21,10 @@ def stablehlo(platform: str, step, *arguments) -> str:
 
 @pytest.fixture(
   scope="module",
-  params=[pytest.param(name, marks=pytest.mark.slow) for name in ("cuda", "tpu")],
+  params=[
+    pytest.param("cuda", marks=pytest.mark.slow),
+    pytest.param("tpu", marks=pytest.mark.release),
+  ],
 )
 def train_step(request) -> str:
   """Of InfuseNet in bfloat16 with all that may be in it, at a small size."""
