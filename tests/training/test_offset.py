@@ -31,6 +31,7 @@ def with_offset(clips):
   return dataclasses.replace(clips, offset=make_clips(seed=1).onset)
 
 
+@pytest.mark.slow
 def test_a_run_sees_it(config, clips, tmp_path):
   records = run.Records(with_offset(clips), {"samm": "a"})
   found = run.train_and_evaluate(config, tmp_path, lambda _: records)
