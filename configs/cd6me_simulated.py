@@ -10,10 +10,9 @@ another draw of people and clips: on it the values below were chosen.
 On the plain simulation everything scores about 90, and no one can tell from it which
 network to use. Here SSSNet, Off-ApexNet and ResNet-18 on flow, trained by the recipe
 below, are to score what they have on the real databases (40.5, 39.5 and 37.2, binary
-F1, average of the AU table), AU by AU in about the published order. InfuseNet played no
-part in the choice. Logistic regression stood in for them; trained on the draw choose,
-SSSNet has 42.3, ResNet-18 42.6, and Off-ApexNet 19.9, as it needs many more epochs
-(docs/simulator.md).
+F1, average of the AU table), AU by AU in about the published order. On the draw choose
+they have 38.8, 37.9 and 40.8 (docs/simulator.md). InfuseNet played no part in the
+choice.
 
 The recipe: half of the clips, 64 px, a quarter of the width, 16 epochs of batches of 32
 at a learning rate that falls from 3e-3 to 0, half of the faces mirrored, binary
@@ -27,9 +26,9 @@ from infusenet_jax.runtime.configs import shipped
 from infusenet_jax.runtime.errors import UserError
 
 # Motion and relief of each AU relative to the plain simulation, where all are equally
-# strong. Each was moved, in steps, by how far the F1 of logistic regression on the flow
-# was from the mean of the three networks' published ones; AU 15 is as rare and small
-# as it is hard to learn, and needs most.
+# strong. Each was moved, in steps, by how far the mean F1 of the three networks was
+# from that of their published ones; AU 15 is as rare and small as it is hard to learn,
+# and needs most.
 STRENGTH = {1: 0.31, 2: 0.28, 4: 0.58, 5: 0.16, 6: 0.19, 7: 0.18, 9: 0.235, 10: 0.37,
             12: 0.25, 14: 0.26, 15: 0.95, 17: 0.15}  # fmt: skip
 
