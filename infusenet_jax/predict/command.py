@@ -243,7 +243,8 @@ def _outcome(prediction: Prediction, job: Job, signals: Signals) -> Outcome:
 
 def _print_report(report: Report) -> None:
   """What was found in one video, in words."""
-  print_lines(report.notes)
+  # What the command ends with, for one video as for many, is not said here.
+  print_lines([note for note in report.notes if note != SIMULATED_WEIGHTS])
   rows = [["onset s", "apex s", "offset s", "frames", "motion", "action units"]]
   for interval in report.intervals:
     rows.append(

@@ -60,6 +60,8 @@ def test_a_video(run, film, tmp_path, capsys):
   assert len(rows(out / "frames.csv")) == 12
   said = capsys.readouterr()
   assert "AU12 lip corner puller 0.88" in said.out
+  # A terminal shows both.
+  assert (said.out + said.err).count(SIMULATED_WEIGHTS) == 1
   assert SIMULATED_WEIGHTS in said.out
   assert "smile.mkv: 1 interval, 1 blink\n" in said.out
 
