@@ -261,6 +261,28 @@ Where false alarms were raised:
 Following the face, its flow and spotting take {cost} ms of CPU time a frame, decoding
 included.
 
+## What the networks would add
+
+Tried, with the networks that ship, and left out. Motion of 0.6 to 1 of the floor below
+is *faint*; networks can be asked about it, too, from onset to apex, and an AU is *sure*
+if its calibrated probability is 0.95 or more (AU5 and AU7 do not count while the eyes
+blink). Chosen on seeds 101 and 201 (nuisance 1 and 2; 20 videos, 50
+micro-expressions), measured on 111 and 211 (as many):
+
+| reported                                 | chosen: found, false, F1 |     measured |
+| ---------------------------------------- | -----------------------: | -----------: |
+| clear motion alone: `predict`            |              34, 9, 0.73 |  32, 9, 0.70 |
+| and all faint motion                     |             41, 26, 0.70 | 38, 42, 0.58 |
+| and faint motion with a sure AU          |              41, 9, 0.82 | 38, 14, 0.75 |
+| clear motion with an AU of 0.7 or more   |              34, 5, 0.76 |  32, 4, 0.74 |
+| the same and faint motion with a sure AU |              41, 5, 0.85 |  38, 9, 0.78 |
+
+Faint motion with a sure AU gains at nuisance 2 alone (0.51 to 0.63; 0.82 to 0.81 at
+nuisance 1), and takes false alarms from 0.3 to 0.9 a minute of faces at rest, where
+there should be none. Dropping clear motion without an AU would help here; on faces
+unlike those that the networks know, or for AUs beyond their 12, the spotter would fall
+silent. A row whose action units are "none" can be passed over instead.
+
 ## How it works
 
 1. **Follow** (predict/watch/track.py): MTCNN finds the face twice a second; in between
