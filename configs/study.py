@@ -17,7 +17,8 @@ on the databases and by the recipe of the config cd6me_simulated, whose AUs are 
 as in the six and as hard to see.
 
 Each variant is a run of its own in WORKDIR/<variant>, which is kept and resumed as any
-other; models and ablations share a workdir and the runs that both need.
+other. Studies share the runs that both need: models and ablations in one workdir,
+losses and reference in another.
 `--config.only=sssnet,ststnet` runs some, in one process or in several side by side.
 Every field of the config cd6me can be overridden, for all variants at once.
 
@@ -177,9 +178,9 @@ def _rates(config: ConfigDict) -> None:
 def _losses(config: ConfigDict) -> None:
   config.name = "study-losses"
   _as_hard_as_cd6me(config)
-  config.study.reference = f"{OURS}-bce"
+  config.study.reference = OURS
   config.study.variants = {
-    f"{name}-{loss}{ending}": {
+    _of_loss(name, loss, ending): {
       "model": MODELS[name],
       "train": {"loss": loss},
       "decide_at": decided,
@@ -192,13 +193,18 @@ def _losses(config: ConfigDict) -> None:
     (
       name,
       tuple(
-        (f"{loss}{ending.replace('-', ', thresholds ')}", f"{name}-{loss}{ending}")
+        (f"{loss}{ending.replace('-', ', thresholds ')}", _of_loss(name, loss, ending))
         for ending in DECIDED
         for loss in LOSSES
       ),
     )
     for name in LEARNERS
   )
+
+
+def _of_loss(name: str, loss: str, ending: str) -> str:
+  """Names a variant; the protocol's is that of the study of references."""
+  return name if (loss, ending) == ("bce", "") else f"{name}-{loss}{ending}"
 
 
 def _as_hard_as_cd6me(config: ConfigDict) -> None:
