@@ -154,6 +154,7 @@ def build_clip(built):
   return source.database.built_clips[0]
 
 
+@pytest.mark.slow
 def test_simulated_key_frames_hold_it(tmp_path):
   parameters = Parameters(
     scale=0.001, frames="key", labels="balanced", databases=("casme2",)

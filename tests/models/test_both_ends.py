@@ -74,6 +74,7 @@ def test_what_is_since_the_offset_stands_behind_what_is_since_the_onset(
     np.testing.assert_allclose(mean, (since[0] + since[1]) / 2, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", BOTH_ENDS)
 def test_further_factors_stand_behind_all_of_the_first(magnifier, reference):
   sees = [

@@ -38,6 +38,7 @@ def test_a_run_sees_it(config, clips, tmp_path):
   assert np.isfinite(found.predictions.logits).all()
 
 
+@pytest.mark.slow
 def test_clips_without_it_are_refused_in_one_line(config, clips, train, tmp_path):
   with pytest.raises(UserError, match="hold no offset, which the network looks at"):
     train(config, tmp_path)
