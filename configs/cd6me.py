@@ -52,6 +52,7 @@ def get_config() -> ConfigDict:
       "name": "infusenet",  # or a network of models/baselines.py, models/branches.py
       "infusion": "unitary",  # or "published"
       "gate": "clip",  # or "batch", as published
+      "detached": False,  # whether gates teach the flow branch nothing; published: not
       "infused": 5,  # places that infuse: stages 1 to 4, pooled; in the others none
       # Or "reconstructed": decoded frames minus the onset; or "difference": frames
       # minus the onset, nothing magnified.

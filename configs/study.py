@@ -225,6 +225,7 @@ def _reference(config: ConfigDict) -> None:
   networks = {
     **{name: BASELINES[name] for name in (*on_flow, *with_frames)},
     "infusenet-published": PUBLISHED,
+    "infusenet-detached": {"detached": True},
     OURS: {},
   }
   with_more = {

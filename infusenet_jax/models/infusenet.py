@@ -36,6 +36,8 @@ class InfuseNet(Classifier):
     num_aus: outputs A, one per action unit.
     infusion: "unitary" or "published".
     gate: "clip" or "batch": what the gate's minimum and maximum are taken over.
+    detached: whether gates take the flow features as constants in training, so that the
+      flow branch learns from its own logits alone, as it would without the other.
     infused: in how many of the five places there is infusion, counted from the first:
       stage 1, 2, 3, 4, pooled. In the others the magnified features pass unchanged.
     width: channels of stage 1, even; 64 is ResNet-18.
@@ -56,6 +58,7 @@ class InfuseNet(Classifier):
     *,
     infusion: str = "unitary",
     gate: str = "clip",
+    detached: bool = False,
     infused: int = PLACES,
     width: int = 64,
     dtype=None,
@@ -72,7 +75,7 @@ class InfuseNet(Classifier):
     self.flow_stages = resnet.stages(width, width, dtype=dtype, rngs=rngs)
     self.magnified_stem, channels = self.magnified.stem(width, dtype=dtype, rngs=rngs)
     self.magnified_stages = resnet.stages(channels, width, dtype=dtype, rngs=rngs)
-    self.gate = FlowContextGate(over=gate)
+    self.gate = FlowContextGate(over=gate, detached=detached)
     self.infusions = nnx.List(
       _infusion(infusion if place < infused else None, width * scale)
       for place, scale in enumerate((1, 2, 4, 8, 8))

@@ -18,18 +18,23 @@ class FlowContextGate(nnx.Module):
     over: "clip" takes minimum and maximum over each clip's tensor, so that no
       prediction depends on the other clips of its batch; "batch" takes them over
       the whole batch, as the published network does.
+    detached: whether the features are constants to the gate in training, so that what
+      is gated teaches them nothing. Published: it does.
 
   A tensor without contrast shows no motion anywhere: its gate is 0 (published:
   0/0), with zero gradients.
   """
 
-  def __init__(self, over: str = "clip"):
+  def __init__(self, over: str = "clip", *, detached: bool = False):
     if over not in GATES:
       raise ValueError(f"gate is {over!r}, expected one of {', '.join(GATES)}")
-    self.over = over
+    self.over, self.detached = over, detached
+    self.deterministic = False  # What `train()` and `eval()` set, as of dropout.
 
   def __call__(self, x: jax.Array) -> jax.Array:
     """Computes the gate of features (B, ..., C), shaped alike, float32 or wider."""
+    if self.detached and not self.deterministic:
+      x = jax.lax.stop_gradient(x)
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     axes = tuple(range(0 if self.over == "batch" else 1, x.ndim))
     low = jnp.min(x, axes, keepdims=True)

@@ -31,7 +31,7 @@ _PACKAGES = (
 )
 
 # Fields that kept configs may be older than, and what was done before.
-_NEWER = {"simulated.offset": False}
+_NEWER = {"simulated.offset": False, "model.detached": False}
 
 
 @contextlib.contextmanager

@@ -235,6 +235,30 @@ def test_infused_nowhere_the_flow_says_nothing_to_the_magnified_branch():
   assert np.abs(flow_logits - expected).max() > 1e-5
 
 
+@pytest.mark.release
+def test_detached_the_flow_branch_learns_from_its_own_logits_alone():
+  inputs = _clips(2)
+  learned = {}
+  for detached in (False, True):
+    model = _small(detached=detached)
+    model.train()
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+
+    @jax.jit
+    def of_magnified_logits(params, graph=graph, rest=rest):
+      model = nnx.merge(graph, params, rest, copy=True)
+      return jnp.sum(model(*inputs)[1] ** 2)
+
+    gradient = jax.grad(of_magnified_logits)(params)
+    learned[detached] = {
+      part: max(float(jnp.abs(x).max()) for x in jax.tree.leaves(gradient[part]))
+      for part in ("flow_stem", "flow_stages", "magnified_stages", "head")
+    }
+  assert min(learned[False].values()) > 0
+  assert learned[True]["flow_stem"] == learned[True]["flow_stages"] == 0
+  assert learned[True]["magnified_stages"] > 0 and learned[True]["head"] > 0
+
+
 @pytest.mark.slow
 def test_without_the_window_apex_that_frame_changes_nothing():
   model = _small(window_apex=False)

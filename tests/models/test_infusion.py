@@ -251,6 +251,17 @@ def _gate_and_gradient(x, over):
   return gate(x), jax.grad(lambda x: jnp.sum(jnp.sin(gate(x))))(x)
 
 
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_detached_gate_is_the_same_gate_and_teaches_nothing(detached):
+  x = jax.random.normal(jax.random.key(0), (2, 3, 3, 4))
+  gate = FlowContextGate(detached=detached)
+  np.testing.assert_array_equal(gate(x), FlowContextGate()(x))
+  teaches = lambda: bool(jnp.any(jax.grad(lambda x: jnp.sum(gate(x) ** 2))(x)))  # noqa: E731
+  assert teaches() != detached
+  gate.eval()  # What a trained network looks at is asked of the whole of it.
+  assert teaches()
+
+
 def test_one_constant_clip_leaves_the_others_gates_alone():
   x = jax.random.normal(jax.random.key(0), (3, 2, 2, 4)).at[1].set(0.0)
   gate = FlowContextGate("clip")(x)

@@ -190,4 +190,5 @@ def _create_model(config: ConfigDict, rngs: nnx.Rngs) -> Classifier:
   if name in BRANCHES:
     return BRANCHES[name](len(AUS), **how)
   how |= {key: fields[key] for key in ("infusion", "gate", "infused")}
+  how["detached"] = fields.get("detached", False)
   return InfuseNet(len(AUS), **how)
