@@ -11,10 +11,10 @@ a time. rates: every model at several rates, one seed, two folds, on another dra
 simulated databases, so that the choice of a rate never sees the clips of the others.
 losses: InfuseNet, ResNet-18 on flow and SSSNet by loss and by where their logits are
 decided; where thresholds are fitted, 21 networks a seed are trained instead of 6.
-reference: what the magnified branch can be read against, and frames that nothing
-magnifies; what sees the offset as well has records of its own, of the same clips. Both
-on the databases and by the recipe of the config cd6me_simulated, whose AUs are as rare
-as in the six and as hard to see.
+reference: what the magnified branch can be read against, frames that nothing magnifies,
+and gates that teach the flow branch nothing; what sees the offset as well has records
+of its own, of the same clips. Both on the databases and by the recipe of the config
+cd6me_simulated, whose AUs are as rare as in the six and as hard to see.
 
 Each variant is a run of its own in WORKDIR/<variant>, which is kept and resumed as any
 other. Studies share the runs that both need: models and ablations in one workdir,

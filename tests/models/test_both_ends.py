@@ -1,6 +1,5 @@
 """What is seen since both ends of an expression: the onset and the offset."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,23 +11,7 @@ from infusenet_jax.models.magnified_input import (
   MAGNIFIED,
   MagnifiedInput,
 )
-from infusenet_jax.models.magnifier import Magnifier
-
-see = nnx.jit(
-  lambda magnifier, sees, *frames: sees(magnifier, *frames), static_argnums=1
-)
-
-
-@pytest.fixture(scope="module")
-def magnifier():
-  return Magnifier(rngs=nnx.Rngs(0))
-
-
-def frames(count=2, size=32):
-  """Onset, apex, window apex and offset."""
-  return jax.random.uniform(
-    jax.random.key(0), (4, count, size, size, 3), minval=-1.0, maxval=1.0
-  )
+from tests.models.seen import frames, see
 
 
 @pytest.mark.parametrize("window_apex", [True, False])
@@ -39,7 +22,7 @@ def test_the_shape_is_what_it_says(magnifier, reference, kind, more_amps, window
   more_amps = () if kind == "difference" else more_amps
   published = MagnifiedInput(kind, window_apex, more_amps=more_amps)
   sees = MagnifiedInput(kind, window_apex, reference=reference, more_amps=more_amps)
-  found = nnx.eval_shape(lambda m, *x: sees(m, *x), magnifier, *frames())
+  found = nnx.eval_shape(lambda m, *x: sees(m, *x), magnifier, *frames(4))
   assert found.shape == (2, *sees.shape(32))
   times = 2 if reference == "offset" else 1
   assert sees.shape(32)[2] == times * published.shape(32)[2]
@@ -48,7 +31,7 @@ def test_the_shape_is_what_it_says(magnifier, reference, kind, more_amps, window
 
 @pytest.mark.parametrize("kind", MAGNIFIED)
 def test_an_offset_like_the_onset_shows_the_same_twice(magnifier, kind):
-  onset, apex, window_apex, _ = frames()
+  onset, apex, window_apex, _ = frames(4)
   given = onset, apex, window_apex
   published = see(magnifier, MagnifiedInput(kind), *given)
   both, mean = (
@@ -64,13 +47,13 @@ def test_an_offset_like_the_onset_shows_the_same_twice(magnifier, kind):
 def test_what_is_since_the_offset_stands_behind_what_is_since_the_onset(
   magnifier, kind
 ):
-  onset, apex, window_apex, offset = frames()
+  onset, apex, window_apex, offset = frames(4)
   sees = MagnifiedInput(kind)
   since = [see(magnifier, sees, end, apex, window_apex) for end in (onset, offset)]
-  both = see(magnifier, MagnifiedInput(kind, reference="offset"), *frames())
+  both = see(magnifier, MagnifiedInput(kind, reference="offset"), *frames(4))
   np.testing.assert_allclose(both, np.concatenate(since, -1), atol=1e-5)
   if kind != "latents":  # Of those the mean is taken before the ReLU.
-    mean = see(magnifier, MagnifiedInput(kind, reference="offset_mean"), *frames())
+    mean = see(magnifier, MagnifiedInput(kind, reference="offset_mean"), *frames(4))
     np.testing.assert_allclose(mean, (since[0] + since[1]) / 2, atol=1e-5)
 
 
@@ -81,13 +64,13 @@ def test_further_factors_stand_behind_all_of_the_first(magnifier, reference):
     MagnifiedInput("reconstructed", reference=reference, amp=amp, more_amps=more)
     for amp, more in ((10.0, (5.0,)), (10.0, ()), (5.0, ()))
   ]
-  found, *each = (see(magnifier, x, *frames()) for x in sees)
+  found, *each = (see(magnifier, x, *frames(4)) for x in sees)
   np.testing.assert_allclose(found, np.concatenate(each, -1), atol=1e-5)
 
 
 def test_the_mean_of_latents_differences_is_taken_before_the_relu(magnifier):
-  onset, apex, window_apex, offset = (magnifier.encoder(x) for x in frames())
-  found = see(magnifier, MagnifiedInput(reference="offset_mean"), *frames())
+  onset, apex, window_apex, offset = (magnifier.encoder(x) for x in frames(4))
+  found = see(magnifier, MagnifiedInput(reference="offset_mean"), *frames(4))
   for channels, b in ((slice(0, 32), apex), (slice(32, 64), window_apex)):
     d = sum(magnifier.manipulator(end, b, 10.0) for end in (onset, offset)) / 2
     expected = lowering.max_pool(nnx.relu(d))
@@ -95,7 +78,7 @@ def test_the_mean_of_latents_differences_is_taken_before_the_relu(magnifier):
 
 
 def test_what_drifts_linearly_in_time_cancels_in_the_mean():
-  start, slope, expression = 0.1 * frames()[:3]
+  start, slope, expression = 0.1 * frames(4)[:3]
   onset, offset = start, start + 2 * slope
   sees = MagnifiedInput("difference", False, reference="offset_mean")
   drifted = start + slope
@@ -111,7 +94,7 @@ def test_what_drifts_linearly_in_time_cancels_in_the_mean():
 
 @pytest.mark.parametrize("kind", MAGNIFIED)
 def test_without_a_reference_an_offset_has_no_part(magnifier, kind):
-  *given, offset = frames()
+  *given, offset = frames(4)
   sees = MagnifiedInput(kind)
   expected = see(magnifier, sees, *given)
   found = see(magnifier, sees, *given, jnp.nan * offset)
@@ -121,11 +104,11 @@ def test_without_a_reference_an_offset_has_no_part(magnifier, kind):
 @pytest.mark.parametrize("reference", BOTH_ENDS)
 def test_mirrored_it_is_flipped_and_no_more(magnifier, reference):
   sees = MagnifiedInput(reference=reference)
-  found = see(magnifier, sees, *frames())
+  found = see(magnifier, sees, *frames(4))
   np.testing.assert_array_equal(sees.mirrored(found), found[:, :, ::-1])
 
 
 def test_an_offset_that_is_missing_is_said(magnifier):
-  *given, _ = frames()
+  *given, _ = frames(4)
   with pytest.raises(ValueError, match="reference is 'offset', but there is no offset"):
     MagnifiedInput(reference="offset")(magnifier, *given)

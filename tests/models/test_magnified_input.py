@@ -14,22 +14,7 @@ from infusenet_jax.models.magnified_input import (
 )
 from infusenet_jax.models.magnifier import Magnifier
 from infusenet_jax.models.weights import load_magnifier
-
-see = nnx.jit(
-  lambda magnifier, sees, *frames: sees(magnifier, *frames), static_argnums=1
-)
-
-
-@pytest.fixture(scope="module")
-def magnifier():
-  return Magnifier(rngs=nnx.Rngs(0))
-
-
-def frames(count=2, size=32):
-  return jax.random.uniform(
-    jax.random.key(0), (3, count, size, size, 3), minval=-1.0, maxval=1.0
-  )
-
+from tests.models.seen import frames, see
 
 SEEN = (
   *({"magnified": kind} for kind in MAGNIFIED),
@@ -43,7 +28,7 @@ SEEN = (
 @pytest.mark.parametrize("seen", SEEN)
 def test_the_shape_is_what_it_says(magnifier, seen, window_apex):
   sees = MagnifiedInput(**seen, window_apex=window_apex)
-  found = nnx.eval_shape(lambda m, *x: sees(m, *x), magnifier, *frames(2, 64))
+  found = nnx.eval_shape(lambda m, *x: sees(m, *x), magnifier, *frames(size=64))
   assert found.shape == (2, *sees.shape(64))
 
 
