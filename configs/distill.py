@@ -5,8 +5,9 @@
       --config.teacher=runs/quickstart
 
 After the colon stands the config whose data and training the student has: cd6me
-(default) or quickstart. They should be the teacher's. The student is InfuseNet's flow
-branch alone: no magnifier, no second branch. The loss is
+(default), quickstart or cd6me_best, which may have a scale of its own
+(`distill:cd6me_best,simulated`). They should be the teacher's. The student is
+InfuseNet's flow branch alone: no magnifier, no second branch. The loss is
 
     config.train.loss + kl T^2 KL(teacher || student) + features E
 
@@ -26,16 +27,26 @@ from ml_collections import ConfigDict
 from infusenet_jax.runtime.configs import shipped
 from infusenet_jax.runtime.errors import UserError
 
-SCALES = ("cd6me", "quickstart")
+SCALES = ("cd6me", "quickstart", "cd6me_best")
+FLOW_BRANCH = {
+  "name": "flow_branch",
+  "resnet_weights": "",
+  "detached": False,
+  "reference": "",
+}
 
 
-def get_config(scale: str = "cd6me") -> ConfigDict:
-  if scale not in SCALES:
-    raise UserError(f"--config=distill:{scale}: expected one of {', '.join(SCALES)}")
-  config = shipped(scale).get_config()
+def get_config(whose: str = "cd6me") -> ConfigDict:
+  scale, _, own = whose.partition(",")
+  if scale not in SCALES or (own and scale != "cd6me_best"):
+    raise UserError(
+      f"--config=distill:{whose}: expected one of {', '.join(SCALES)}, or "
+      "cd6me_best,simulated"
+    )
+  config = shipped(scale).get_config(*filter(None, (own,)))
   config.task = "distill"
-  config.name = f"{scale}-student"
-  config.model.update({"name": "flow_branch", "resnet_weights": ""})
+  config.name += "-student"
+  config.model.update(FLOW_BRANCH)
   config.teacher = ""  # workdir of a finished run
   config.distill = ConfigDict(
     {

@@ -9,8 +9,9 @@
 models: the baselines, InfuseNet as published and ours. ablations: one change of ours at
 a time. rates: every model at several rates, one seed, two folds, on another draw of the
 simulated databases, so that the choice of a rate never sees the clips of the others.
-losses: InfuseNet, ResNet-18 on flow and SSSNet by loss and by where their logits are
-decided; where thresholds are fitted, 21 networks a seed are trained instead of 6.
+losses: InfuseNet, as published and as the config cd6me_best has it, ResNet-18 on flow,
+SSSNet, and a ResNet-18 on flow beside one on frames, by loss and by where their logits
+are decided; where thresholds are fitted, 21 networks a seed are trained instead of 6.
 reference: what the magnified branch can be read against, frames that nothing magnifies,
 and gates that teach the flow branch nothing; what sees the offset as well has records
 of its own, of the same clips. Both on the databases and by the recipe of the config
@@ -62,7 +63,10 @@ TRIED = {"1e-3": 1e-3, "3e-3": 3e-3, "1e-2": 1e-2}  # Learning rates.
 
 # What is trained by every loss, the losses, and where logits are decided: by the end of
 # a variant's name.
-LEARNERS = (OURS, "resnet18", "sssnet")
+LEARNERS = {
+  name: {"model": BASELINES.get(name, {})}
+  for name in (OURS, "resnet18", "sssnet", "concatenated_features_difference")
+} | {"infusenet-best": shipped("cd6me_best").CHANGES}
 LOSSES = ("bce", "focal", "logit_adjusted")
 DECIDED = {"": "0", "-fitted": "fitted"}
 
@@ -180,12 +184,9 @@ def _losses(config: ConfigDict) -> None:
   _as_hard_as_cd6me(config)
   config.study.reference = OURS
   config.study.variants = {
-    _of_loss(name, loss, ending): {
-      "model": MODELS[name],
-      "train": {"loss": loss},
-      "decide_at": decided,
-    }
-    for name in LEARNERS
+    _of_loss(name, loss, ending): change
+    | {"train": {"loss": loss}, "decide_at": decided}
+    for name, change in LEARNERS.items()
     for loss in LOSSES
     for ending, decided in DECIDED.items()
   }

@@ -4,10 +4,11 @@ import argparse
 
 import pytest
 
-from configs import cd6me_simulated, published, quickstart, study
+from configs import cd6me_best, cd6me_simulated, distill, published, quickstart, study
 from data_prep.simulator.command import add_arguments, difficulty_of
 from data_prep.simulator.writer import Parameters
 from infusenet_jax.clips.labels import CLIPS
+from infusenet_jax.runtime.configs import load_config
 from infusenet_jax.runtime.errors import UserError
 from infusenet_jax.training import simulated
 from infusenet_jax.training.engine.config import check_config
@@ -58,6 +59,33 @@ def test_off_apexnet_has_the_stream_and_the_share_of_epochs_of_its_published_row
   assert variant.model.streams == 1 and variant.train.epochs == config.train.epochs
   # The study on easier databases gives all networks the same epochs.
   assert "train" not in study.get_config("models").study.variants["off_apexnet"]
+
+
+def test_the_best_recipe_is_one_at_every_scale_and_in_the_study_of_losses():
+  best, simulation = (
+    config.get_config(which)
+    for config, which in (
+      (cd6me_best, "simulated,choose"),
+      (cd6me_simulated, "infusenet,choose"),
+    )
+  )
+  losses = study.get_config("losses")
+  studied = losses.study.variants["infusenet-best-logit_adjusted"]
+  for config in (best, cd6me_best.get_config()):
+    check_config(config)
+    assert config.train.loss == studied.train.loss == "logit_adjusted"
+    assert set(studied.model.items()) < set(config.model.items())
+    assert config.simulated.offset and studied.simulated.offset
+  # But for what it changes, it is the simulation's; and its student has no frames.
+  best.update({"name": simulation.name, "model": simulation.model})
+  best.simulated.offset, best.train.loss = False, simulation.train.loss
+  assert best.to_dict() == simulation.to_dict()
+  student = distill.get_config("cd6me_best,simulated,choose")
+  check_config(student)
+  assert student.simulated.offset and student.train.loss == "logit_adjusted"
+  for name in ("cd6me_best:choose", "distill:quickstart,simulated", "distill:best"):
+    with pytest.raises(UserError, match=f"--config={name}: expected one of"):
+      load_config(name)
 
 
 def test_records_without_the_heads_motion_lie_beside_the_others(monkeypatch):
