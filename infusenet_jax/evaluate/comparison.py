@@ -4,6 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from infusenet_jax.clips.labels import AUS
+from infusenet_jax.evaluate.curves import average_precision
 from infusenet_jax.evaluate.documents import (
   About,
   csv_document,
@@ -15,7 +19,7 @@ from infusenet_jax.evaluate.documents import (
 )
 from infusenet_jax.evaluate.predictions import Predictions
 from infusenet_jax.evaluate.protocol import AVERAGES
-from infusenet_jax.evaluate.scores import Tables, compare
+from infusenet_jax.evaluate.scores import Tables, aligned_runs, compare
 from infusenet_jax.evaluate.tables import BY_AVERAGE, NAMES, basis
 from infusenet_jax.evaluate.thresholds import SAID_OF_FITTED
 from infusenet_jax.runtime.files import write_atomically
@@ -39,11 +43,15 @@ class Row:
   tables: of its predictions.
   differences: {table: {F1 kind: (difference, low, high over clips, low, high over
     subjects)}}, in percent; None for the reference itself, and in a study without one.
+  precisions: (13,) average precision of each AU over all clips, then their mean, in
+    percent, means over runs: how well logits rank the clips, wherever they are cut; NaN
+    where no clip shows the AU.
   fitted: whether it was decided at fitted thresholds, not at 0.
   """
 
   tables: Tables
   differences: dict[str, dict[str, tuple[float, ...]]] | None
+  precisions: np.ndarray
   fitted: bool = False
 
   def values(self, table: str, kind: str) -> dict[str, float]:
@@ -92,7 +100,17 @@ def compared(
       }
       for table, kinds in clips.items()
     }
-  return Row(tables, differences, fitted)
+  return Row(tables, differences, _average_precisions(predictions), fitted)
+
+
+def _average_precisions(predictions: Predictions) -> np.ndarray:
+  runs = [
+    [average_precision(*of) for of in zip(run.labels.T, run.logits.T, strict=True)]
+    for run in aligned_runs(predictions)
+  ]
+  each = 100 * np.mean(runs, axis=0)
+  defined = each[~np.isnan(each)]
+  return np.append(each, defined.mean() if len(defined) else np.nan)
 
 
 def write_study(
@@ -105,6 +123,8 @@ def write_study(
   reference: str,
 ) -> str:
   """Writes `study`.md, .csv and .json into `workdir` and returns the tables as text.
+
+  `study`-by-au.csv holds each variant's F1 and average precision AU by AU.
 
   Args:
     workdir: folder of the study; None to write nothing.
@@ -131,6 +151,8 @@ def write_study(
   write_atomically(workdir / f"{study}.md", text + ending)
   lines = csv_document(first, about, _csv_lines(shown, rows))
   write_atomically(workdir / f"{study}.csv", lines)
+  by_au = csv_document(first, about, _lines_by_au(rows))
+  write_atomically(workdir / f"{study}-by-au.csv", by_au)
   content = {
     "reference": reference,
     "tables": shown,
@@ -142,6 +164,7 @@ def write_study(
         }
         for table in BY_AVERAGE
       }
+      | {"average_precision": _number(row.precisions[-1])}
       for name, row in rows.items()
     },
   }
@@ -160,6 +183,7 @@ def _markdown(
   runs = "±: over runs; " if len(first.seeds) > 1 else ""
   intervals = "[ ]: 95 % interval over clips, ( ): over subjects"
   signs = f"{runs}{intervals}{compared}; bold: highest mean"
+  signs += "; AP: average precision, mean over AUs"
   lines = [f"# {markdown_text(headline(first, about))}", ""]
   lines += [f"* {line}" for line in (*basis(first, about.simulated), signs)]
   if fitted := [markdown_text(name) for name, row in rows.items() if row.fitted]:
@@ -178,7 +202,7 @@ def _cells(rows: Mapping[str, Row], table: str) -> list[list[str]]:
   highest = max(row.values(table, "binary")["mean"] for row in rows.values())
   kinds = [f"{kind} F1 [clips] (subjects)" for kind in AVERAGES]
   differences = [f"{kind} difference [clips] (subjects)" for kind in AVERAGES]
-  lines = [["", *kinds, *differences]]
+  lines = [["", *kinds, "AP", *differences]]
   for name, row in rows.items():
     values = [row.values(table, kind) for kind in AVERAGES]
     best = values[0]["mean"] == highest
@@ -186,16 +210,33 @@ def _cells(rows: Mapping[str, Row], table: str) -> list[list[str]]:
     form = "{mean:.1f}" + deviation + " [{low:.1f}, {high:.1f}]"
     form += " ({subject_low:.1f}, {subject_high:.1f})"
     line = [f"**{name}**" if best else name, *(form.format(**v) for v in values)]
+    line.append(f"{row.precisions[-1]:.1f}")
     form = "{difference:+.1f} [{difference_low:+.1f}, {difference_high:+.1f}]"
     form += " ({difference_subject_low:+.1f}, {difference_subject_high:+.1f})"
     line += [form.format(**v) if "difference" in v else "" for v in values]
     lines.append(line)
   always = next(iter(rows.values())).tables.always[table]
   scores = [f"{100 * always[kind][-1]:.1f}" for kind in AVERAGES]
-  lines.append(["always positive", *scores, "", ""])
+  lines.append(["always positive", *scores, "", "", ""])
   if not any(line[-1] for line in lines[1:]):
-    lines = [line[:3] for line in lines]
+    lines = [line[:4] for line in lines]
   return lines
+
+
+def _lines_by_au(rows: Mapping[str, Row]) -> list[list[str]]:
+  """Makes the heading and, of each variant, its F1 of both kinds and its precision."""
+  lines = [["variant", "measure", *(f"AU{au}" for au in AUS), "average", "seeds"]]
+  for name, row in rows.items():
+    scores = {f"{kind} F1": 100 * row.tables.au[kind].mean for kind in AVERAGES}
+    seeds = " ".join(map(str, row.tables.seeds))
+    for measure, values in (scores | {"average precision": row.precisions}).items():
+      shown = ("" if np.isnan(v) else f"{v:.1f}" for v in values)
+      lines.append([name, measure, *shown, seeds])
+  return lines
+
+
+def _number(value: float) -> float | None:
+  return None if np.isnan(value) else round(float(value), 4)
 
 
 def _csv_lines(

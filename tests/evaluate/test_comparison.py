@@ -63,14 +63,18 @@ def test_the_markdown_lines_up_and_shows_the_highest_mean(study):
   table = lines[start : start + 5]
   assert len({len(line) for line in table}) == 1
   cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
-  assert cells[0][1:4:2] == [
+  assert cells[0][1:5] == [
     "binary F1 [clips] (subjects)",
+    "macro F1 [clips] (subjects)",
+    "AP",
     "binary difference [clips] (subjects)",
   ]
   assert cells[2][0] == "**InfuseNet**" and cells[2][1].startswith("75.0 ± 0.0 [")
-  assert cells[2][3].startswith("+25.0 [+")
-  assert cells[3][0] == "SSSNet" and cells[3][3:] == ["", ""]
-  assert cells[4] == ["always positive", "15.4", "7.7", "", ""]
+  # Where all decisions are wrong, both positives follow after 22 others.
+  assert cells[2][3] == f"{75 + 25 / 12:.1f}"
+  assert cells[2][4].startswith("+25.0 [+")
+  assert cells[3][0] == "SSSNet" and cells[3][4:] == ["", ""]
+  assert cells[4] == ["always positive", "15.4", "7.7", "", "", ""]
   whole = (folder / "models.md").read_text()
   assert whole.startswith(text + "\n## Config and versions (simulated data)\n")
   assert whole.endswith("\n* jax 1.2\n")
@@ -79,7 +83,7 @@ def test_the_markdown_lines_up_and_shows_the_highest_mean(study):
 def test_a_table_without_differences_has_no_columns_for_them(study):
   _, text = study
   again = text[text.index("## Again, AU average") :].splitlines()
-  assert again[2].count("|") == 4
+  assert again[2].count("|") == 5
 
 
 def test_json_and_csv_hold_the_same(study):
@@ -100,6 +104,30 @@ def test_json_and_csv_hold_the_same(study):
     for key in ("mean", "std", "low", "high", "difference", "difference_subject_low"):
       shown = f"{values[key]:.1f}" if key in values else ""
       assert line[key] == shown
+
+
+def test_a_csv_file_holds_every_au(study):
+  folder, _ = study
+  with (folder / "models-by-au.csv").open(newline="") as file:
+    lines = list(csv.DictReader(file))
+  assert [(line["variant"], line["measure"]) for line in lines] == [
+    (name, measure)
+    for name in ("ours", "sss")
+    for measure in ("binary F1", "macro F1", "average precision")
+  ]
+  binary, macro, precision = lines[:3]
+  assert {line["title"] for line in lines} == {"Study: models (simulated data)"}
+  assert [binary[f"AU{au}"] for au in (1, 4, 5, 17)] == ["0.0", "0.0", "100.0", "100.0"]
+  assert binary["average"] == "75.0" and macro["AU5"] == "100.0"
+  assert precision["AU1"] == f"{100 / 12:.1f}" and precision["AU5"] == "100.0"
+  assert binary["seeds"] == "45 46"
+
+
+def test_the_precision_of_an_au_that_no_clip_shows_is_left_out():
+  found = predictions_of(0, (45,))
+  found.labels[:, 0] = 0
+  row = compared(cd6me_tables(found), found, None)
+  assert np.isnan(row.precisions[0]) and row.precisions[-1] == 100
 
 
 def test_without_a_reference_nothing_is_compared(tmp_path):
