@@ -92,7 +92,7 @@ def compare_runs(workdirs: Sequence[Path], out: Path | None, latex: bool) -> Non
 
   Args:
     workdirs: of finished runs on the same clips.
-    out: folder for comparison.md, .csv and .json; None to write none.
+    out: folder for comparison.md, .csv, -by-au.csv and .json; None to write none.
     latex: whether the tables of all runs are written there as LaTeX too.
 
   Raises:

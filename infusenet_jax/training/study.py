@@ -34,8 +34,8 @@ def run(config: ConfigDict, workdir: str | Path) -> str | None:
 
   Every variant is a run in `workdir`/<variant>. One that is finished is only read, and
   one that was interrupted goes on. The tables hold all finished variants, also those
-  that `config.only` does not name. They are written to `workdir`/<study>.md, .csv and
-  .json, and returned as text (None in all processes but the first).
+  that `config.only` does not name. They are written to `workdir`/<study>.md, .csv,
+  -by-au.csv and .json, and returned as text (None in all processes but the first).
 
   Args:
     config: a config that all variants share, with a field `study`, which has
