@@ -70,15 +70,17 @@ def test_the_best_recipe_is_one_at_every_scale_and_in_the_study_of_losses():
     )
   )
   losses = study.get_config("losses")
-  studied = losses.study.variants["infusenet-best-logit_adjusted"]
+  studied = losses.study.variants["infusenet-best-logit_adjusted-fitted"]
   for config in (best, cd6me_best.get_config()):
     check_config(config)
     assert config.train.loss == studied.train.loss == "logit_adjusted"
+    assert config.decide_at == studied.decide_at == "fitted"
     assert set(studied.model.items()) < set(config.model.items())
     assert config.simulated.offset and studied.simulated.offset
   # But for what it changes, it is the simulation's; and its student has no frames.
   best.update({"name": simulation.name, "model": simulation.model})
   best.simulated.offset, best.train.loss = False, simulation.train.loss
+  best.decide_at = simulation.decide_at
   assert best.to_dict() == simulation.to_dict()
   student = distill.get_config("cd6me_best,simulated,choose")
   check_config(student)
