@@ -26,9 +26,9 @@ Every field of the config cd6me can be overridden, for all variants at once.
 The scale of the others is reduced for two cores as well: simulated databases of a
 quarter of the published clips with evenly spread AUs, 64 px instead of 224, a quarter
 of the width, 16 epochs of batches of 16 instead of 200 of 32, 3 seeds instead of 5, and
-the quickstart's recipe, whose learning rate is the best of `rates` or within a point of
-it.
-docs/results.md: what came out.
+the quickstart's recipe, whose learning rate was the best of `rates` or within a point
+of it.
+docs/results.md: what came out of losses and reference.
 """
 
 from ml_collections import ConfigDict
