@@ -9,7 +9,7 @@
 models: the baselines, InfuseNet as published and ours. ablations: one change of ours at
 a time. rates: every model at several rates, one seed, two folds, on another draw of the
 simulated databases, so that the choice of a rate never sees the clips of the others.
-losses: InfuseNet, as published and as the config cd6me_best has it, ResNet-18 on flow,
+losses: unitary InfuseNet, also as the config cd6me_best has it, ResNet-18 on flow,
 SSSNet, and a ResNet-18 on flow beside one on frames, by loss and by where their logits
 are decided; where thresholds are fitted, 21 networks a seed are trained instead of 6.
 reference: what the magnified branch can be read against, frames that nothing magnifies,

@@ -85,6 +85,7 @@ def test_the_best_recipe_is_one_at_every_scale_and_in_the_study_of_losses():
   student = distill.get_config("cd6me_best,simulated,choose")
   check_config(student)
   assert student.simulated.offset and student.train.loss == "logit_adjusted"
+  assert (student.model.detached, student.model.reference) == (False, "")
   for name in ("cd6me_best:choose", "distill:quickstart,simulated", "distill:best"):
     with pytest.raises(UserError, match=f"--config={name}: expected one of"):
       load_config(name)
