@@ -210,7 +210,7 @@ def _cells(rows: Mapping[str, Row], table: str) -> list[list[str]]:
     form = "{mean:.1f}" + deviation + " [{low:.1f}, {high:.1f}]"
     form += " ({subject_low:.1f}, {subject_high:.1f})"
     line = [f"**{name}**" if best else name, *(form.format(**v) for v in values)]
-    line.append(f"{row.precisions[-1]:.1f}")
+    line.append(_shown(row.precisions[-1]))
     form = "{difference:+.1f} [{difference_low:+.1f}, {difference_high:+.1f}]"
     form += " ({difference_subject_low:+.1f}, {difference_subject_high:+.1f})"
     line += [form.format(**v) if "difference" in v else "" for v in values]
@@ -230,9 +230,12 @@ def _lines_by_au(rows: Mapping[str, Row]) -> list[list[str]]:
     scores = {f"{kind} F1": 100 * row.tables.au[kind].mean for kind in AVERAGES}
     seeds = " ".join(map(str, row.tables.seeds))
     for measure, values in (scores | {"average precision": row.precisions}).items():
-      shown = ("" if np.isnan(v) else f"{v:.1f}" for v in values)
-      lines.append([name, measure, *shown, seeds])
+      lines.append([name, measure, *map(_shown, values), seeds])
   return lines
+
+
+def _shown(value: float) -> str:
+  return "" if np.isnan(value) else f"{value:.1f}"
 
 
 def _number(value: float) -> float | None:

@@ -128,6 +128,11 @@ def test_the_precision_of_an_au_that_no_clip_shows_is_left_out():
   found.labels[:, 0] = 0
   row = compared(cd6me_tables(found), found, None)
   assert np.isnan(row.precisions[0]) and row.precisions[-1] == 100
+  found.labels[:] = 0
+  row = compared(cd6me_tables(found), found, None)
+  tables = {"tables": TABLES, "reference": ""}
+  text = write_study(None, "one", {"ours": row}, About("None", True, {}, {}), **tables)
+  assert "nan" not in text
 
 
 def test_without_a_reference_nothing_is_compared(tmp_path):

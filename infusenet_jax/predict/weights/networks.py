@@ -249,7 +249,7 @@ class Networks:
     """Where the networks looked, for the AUs that they decided for.
 
     That is how much these logits change with each pixel of what the magnified branch
-    sees or, in networks whose flow branch points better (docs/results.md), of the flow;
+    sees or, in networks whose flow branch points better or is alone, of the flow;
     for a clip without any such AU, the logit of the most probable one.
 
     Args:
